@@ -1,0 +1,1 @@
+"""The box's surfaces: HTTP for programs, the command line for people."""

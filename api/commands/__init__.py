@@ -1,0 +1,1 @@
+"""The commands of `scribebox`, one module each."""

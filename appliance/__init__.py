@@ -1,0 +1,1 @@
+"""The box: its settings, its data and its rules."""

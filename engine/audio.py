@@ -1,0 +1,193 @@
+"""Turn any file into 16 kHz mono samples, as a stream in constant memory, and samples into FLAC.
+
+Files are decoded in a child process (`engine.decoder`), which may crash, hang or be lied to without
+harm to the caller. Samples are int16, one dimension, SAMPLE_RATE a second.
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from engine.decoder import READABLE, SAMPLE_RATE
+from engine.errors import AudioUnreadable
+
+Samples = npt.NDArray[np.int16]
+BLOCK_SAMPLES = 4 * SAMPLE_RATE
+TRUNCATED_SECONDS = 0.5  # a declared length is rounded by up to a frame; more than this is a loss
+
+
+@dataclass(frozen=True, slots=True)
+class DecodeLimits:
+    """What a child may use before it is ended."""
+
+    memory_bytes: int = 2 << 30  # address space, of which libraries alone map a few hundred MiB
+    cpu_seconds: int = 3600
+
+
+class Decoding:
+    """A file being decoded: iterate over it for blocks of samples; leave it to end the child.
+
+        with Decoding(path) as decoding:
+            for block in decoding: ...
+
+    `seconds` is the length the file declares (None if it doesn't) and is known from the start.
+    After the last block `warning` says whether the file was cut short or damaged.
+    """
+
+    def __init__(self, path: Path, limits: DecodeLimits | None = None) -> None:
+        self.path = path
+        self.warning: str | None = None
+        self.seconds: float | None = None
+        self.samples = 0
+        limits = limits or DecodeLimits()
+        if not path.exists():
+            raise AudioUnreadable(f"{path}: no such file")
+        if not path.is_file():
+            raise AudioUnreadable(f"{path}: is not a regular file")
+        try:
+            source = path.open("rb")
+        except OSError as error:
+            raise AudioUnreadable(f"{path}: can't be opened: {error.strerror}") from error
+        with source:
+            if os.fstat(source.fileno()).st_size == 0:
+                raise AudioUnreadable(f"{path}: is empty (0 bytes)")
+            self._child = subprocess.Popen(
+                [sys.executable, "-P", "-m", "engine.decoder"]
+                + [str(limits.memory_bytes), str(limits.cpu_seconds)],
+                stdin=source,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                start_new_session=True,  # Ctrl-C is the parent's to answer
+            )
+        try:
+            header = self._out.readline()
+            if not header:
+                self._finish()
+            self.seconds = json.loads(header)["seconds"]
+        except BaseException:
+            self.close()
+            raise
+
+    @property
+    def pid(self) -> int:
+        """Return the child's process id."""
+        return self._child.pid
+
+    @property
+    def _out(self) -> IO[bytes]:
+        assert self._child.stdout is not None
+        return self._child.stdout
+
+    def __iter__(self) -> Iterator[Samples]:
+        while data := self._out.read(2 * BLOCK_SAMPLES):
+            self.samples += len(data) // 2
+            yield np.frombuffer(data[: len(data) // 2 * 2], np.int16)
+        self._finish()
+
+    def _finish(self) -> None:
+        """Read how it ended; raise if nothing could be made of the file."""
+        assert self._child.stderr is not None
+        said = self._child.stderr.read().decode(errors="replace").strip().splitlines()
+        status = self._child.wait()
+        report: dict[str, object] = {}
+        with contextlib.suppress(ValueError, IndexError):
+            report = json.loads(said[-1])
+        if "error" in report:
+            raise AudioUnreadable(f"{self.path}: {report['error']}")
+        if status != READABLE:
+            raise AudioUnreadable(f"{self.path}: the decoder gave up on it ({cause(status)})")
+        if self.samples == 0:
+            damaged = "its audio is damaged" if report.get("corrupt") else "holds no sound"
+            raise AudioUnreadable(f"{self.path}: {damaged} (0 samples)")
+        got = self.samples / SAMPLE_RATE
+        if self.seconds is not None and got < self.seconds - TRUNCATED_SECONDS:
+            self.warning = f"is cut short: {got:.1f} of {self.seconds:.1f} s could be read"
+        elif report.get("corrupt"):
+            self.warning = f"is damaged: {report['corrupt']} packets could not be read"
+
+    def close(self) -> None:
+        """End the child if it still runs."""
+        if self._child.poll() is None:
+            self._child.kill()
+        for pipe in (self._child.stdout, self._child.stderr):
+            if pipe is not None:
+                pipe.close()
+        self._child.wait()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def cause(status: int) -> str:
+    """Return why a child ended, from its exit status, in words."""
+    if status == -signal.SIGXCPU or status == -signal.SIGKILL:
+        return f"stopped: {signal.Signals(-status).name}, too much work or memory"
+    if status < 0:
+        return f"crashed: {signal.Signals(-status).name}"
+    return f"exit status {status}"
+
+
+def read(path: Path) -> Samples:
+    """Return all samples of a short file at once."""
+    with Decoding(path) as decoding:
+        return np.concatenate(list(decoding))
+
+
+def write_flac(path: Path, blocks: Iterable[Samples]) -> int:
+    """Write `blocks` to a FLAC file that is whole or not there at all; return its samples.
+
+    Written beside as `<name>.part`, decoded again and compared, fsynced and renamed, and the
+    folder fsynced, so that a power cut at any moment leaves the old state or the new one.
+    """
+    import av
+
+    part = path.with_name(path.name + ".part")
+    samples, total = 0, 0
+    with av.open(str(part), "w", format="flac") as container:
+        stream = container.add_stream("flac", rate=SAMPLE_RATE, layout="mono")
+        for block in blocks:
+            frame = av.AudioFrame.from_ndarray(block.reshape(1, -1), format="s16", layout="mono")
+            frame.sample_rate = SAMPLE_RATE
+            container.mux(stream.encode(frame))
+            samples += len(block)
+            total += int(block.astype(np.int64).sum())
+        container.mux(stream.encode(None))
+    with Decoding(part) as written:
+        if sum(int(block.astype(np.int64).sum()) for block in written) != total:
+            raise AudioUnreadable(f"{part}: what was written does not decode to what was given")
+        if written.samples != samples:
+            raise AudioUnreadable(f"{part}: {written.samples} of {samples} samples came back")
+    with part.open("rb") as file:
+        os.fsync(file.fileno())
+    part.replace(path)
+    sync_folder(path.parent)
+    return samples
+
+
+def sync_folder(folder: Path) -> None:
+    """Make renames and new names in `folder` survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,189 @@
+"""Cut a stream of samples into utterances by the probability of speech of each 32 ms chunk.
+
+A pure state machine: no clock, no thread, no model. Every sample given comes out at most once and
+in order; what is left out is silence. However the input is portioned, the utterances are the same.
+
+Terms: *pre-roll* is the silence kept before the first voiced chunk, *hangover* the silence kept
+after the last one, *endpointing* the rule that so much silence ends an utterance.
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from engine.audio import SAMPLE_RATE, Samples
+from engine.vad import CHUNK_SAMPLES, Probabilities
+
+CHUNK_MS = CHUNK_SAMPLES * 1000 // SAMPLE_RATE
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """When speech begins, ends and is cut. Lengths in milliseconds of audio."""
+
+    onset: float = 0.5  # probability at which speech begins
+    offset: float = 0.35  # below it a chunk of an utterance counts as silence
+    pre_roll_ms: int = 400
+    hangover_ms: int = 400
+    end_silence_ms: int = 1000
+    min_speech_ms: int = 250  # less voiced sound than this is not an utterance
+    soft_max_ms: int = 15_000  # from here on the longest pause of `look_back_ms` is cut at
+    hard_max_ms: int = 28_000
+    look_back_ms: int = 5_000
+    min_pause_ms: int = 96  # a pause worth cutting at
+
+    def __post_init__(self) -> None:
+        if not 0 < self.offset <= self.onset < 1:
+            raise ValueError(f"want 0 < offset <= onset < 1, not {self.offset} and {self.onset}")
+        if not self.look_back_ms < self.soft_max_ms <= self.hard_max_ms:
+            raise ValueError("want look_back_ms < soft_max_ms <= hard_max_ms")
+        if self.end_silence_ms < self.hangover_ms:
+            raise ValueError("want end_silence_ms >= hangover_ms")
+
+
+MEETING = Profile()
+DICTATION = Profile(end_silence_ms=600)
+FILE = Profile(end_silence_ms=2000, soft_max_ms=24_000)  # full windows: Whisper pads to 30 s
+
+
+@dataclass(frozen=True, slots=True)
+class Utterance:
+    """One stretch of speech: where it begins in the stream, its samples, and what ended it."""
+
+    start_sample: int
+    samples: Samples
+    ended_by: Literal["silence", "soft maximum", "hard maximum", "end of stream"]
+
+    @property
+    def end_sample(self) -> int:
+        """Return the position after its last sample."""
+        return self.start_sample + len(self.samples)
+
+
+class Segmenter:
+    """Hold the current utterance and the pre-roll before it, and nothing older."""
+
+    def __init__(self, profile: Profile = MEETING) -> None:
+        self.profile = profile
+        self._chunks: list[Samples] = []  # the pre-roll, or the pre-roll and the utterance
+        self._voiced: list[float] = []  # probability of each of them
+        self._start = 0  # position in the stream of the first of them
+        self._speaking = False
+        self._continued = False  # the utterance is what a cut left over
+        self._silent_chunks = 0  # at the end of the utterance
+        self._rest = np.zeros(0, np.int16)
+
+    def push(self, samples: Samples, probabilities: Probabilities) -> list[Utterance]:
+        """Take whole chunks with their probabilities; return the utterances that ended."""
+        if len(samples) != len(probabilities) * CHUNK_SAMPLES:
+            raise ValueError(f"{len(samples)} samples for {len(probabilities)} chunks")
+        ended = []
+        for i, probability in enumerate(probabilities):
+            chunk = samples[i * CHUNK_SAMPLES : (i + 1) * CHUNK_SAMPLES]
+            utterance = self._step(chunk, float(probability))
+            if utterance is not None:
+                ended.append(utterance)
+        return ended
+
+    def flush(self, tail: Samples | None = None) -> list[Utterance]:
+        """End the stream; `tail` is what was left of it, less than a chunk."""
+        if not self._speaking:
+            return []
+        if tail is not None and len(tail):
+            self._chunks.append(tail)
+            self._voiced.append(1.0)
+        utterance = self._cut(len(self._chunks), "end of stream")
+        self._speaking = False
+        return [utterance] if utterance is not None else []
+
+    @property
+    def speaking(self) -> bool:
+        """Tell whether an utterance is open."""
+        return self._speaking
+
+    def _step(self, chunk: Samples, probability: float) -> Utterance | None:
+        self._chunks.append(chunk)
+        self._voiced.append(probability)
+        if not self._speaking:
+            if probability < self.profile.onset:
+                self._forget()
+                return None
+            self._speaking, self._continued, self._silent_chunks = True, False, 0
+        elif probability >= self.profile.offset:
+            self._silent_chunks = 0
+        else:
+            self._silent_chunks += 1
+            if self._silent_chunks * CHUNK_MS >= self.profile.end_silence_ms:
+                return self._end()
+        return self._shorten()
+
+    def _forget(self) -> None:
+        """Keep no more silence than the pre-roll."""
+        over = len(self._chunks) - chunks_of(self.profile.pre_roll_ms)
+        if over > 0:
+            self._start += sum(map(len, self._chunks[:over]))
+            del self._chunks[:over], self._voiced[:over]
+
+    def _end(self) -> Utterance | None:
+        """Cut the utterance after its hangover; the silence behind it becomes pre-roll."""
+        keep = len(self._chunks) - self._silent_chunks + chunks_of(self.profile.hangover_ms)
+        utterance = self._cut(min(keep, len(self._chunks)), "silence")
+        self._speaking = False
+        self._forget()
+        return utterance
+
+    def _shorten(self) -> Utterance | None:
+        """Cut an utterance that grows too long, at a pause if there is one."""
+        length_ms = len(self._chunks) * CHUNK_MS
+        if length_ms < self.profile.soft_max_ms:
+            return None
+        back = chunks_of(self.profile.look_back_ms)
+        recent = self._voiced[-back:]
+        pause = longest_below(recent, self.profile.offset)
+        if pause is not None and (pause[1] - pause[0]) * CHUNK_MS >= self.profile.min_pause_ms:
+            if pause[1] == len(recent) and length_ms < self.profile.hard_max_ms:
+                return None  # the pause still grows and may yet end the utterance
+            return self._cut(len(self._voiced) - back + sum(pause) // 2, "soft maximum")
+        if length_ms + CHUNK_MS <= self.profile.hard_max_ms:
+            return None
+        quietest = len(self._voiced) - back + int(np.argmin(recent))
+        return self._cut(quietest + 1, "hard maximum")
+
+    def _cut(
+        self,
+        chunks: int,
+        by: Literal["silence", "soft maximum", "hard maximum", "end of stream"],
+    ) -> Utterance | None:
+        """Take `chunks` out as an utterance, or drop them if they hold too little speech.
+
+        What a cut left over is never too little: it may be the last word of a sentence.
+        """
+        voiced = sum(p >= self.profile.offset for p in self._voiced[:chunks])
+        enough_ms = 1 if self._continued else self.profile.min_speech_ms
+        samples = np.concatenate(self._chunks[:chunks])
+        utterance = Utterance(self._start, samples, by)
+        self._start += len(samples)
+        del self._chunks[:chunks], self._voiced[:chunks]
+        self._silent_chunks = min(self._silent_chunks, len(self._chunks))
+        self._continued = True
+        return utterance if voiced * CHUNK_MS >= enough_ms else None
+
+
+def chunks_of(milliseconds: int) -> int:
+    """Return how many chunks hold at least so many milliseconds."""
+    return -(-milliseconds // CHUNK_MS)
+
+
+def longest_below(values: list[float], limit: float) -> tuple[int, int] | None:
+    """Return start and end of the longest run of values below `limit`, the last of equals."""
+    best: tuple[int, int] | None = None
+    start = None
+    for i, value in enumerate([*values, limit]):
+        if value < limit and start is None:
+            start = i
+        elif value >= limit and start is not None:
+            if best is None or i - start >= best[1] - best[0]:
+                best = (start, i)
+            start = None
+    return best

@@ -1,0 +1,261 @@
+"""Speech to text: one loaded Whisper model, fed with windows of at most 30 s.
+
+This is the only module that knows faster-whisper and CTranslate2. Every window is decoded once,
+greedily and without timestamps; what trips a gate is decoded once more at a temperature; what
+trips it again is kept as suppressed text with its reason. Word times come from the attention of
+the decoder (`align`). Not for several threads at once: `engine.worker` owns it.
+"""
+
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from engine.audio import SAMPLE_RATE, Samples
+from engine.errors import LanguageUnsupported, ModelUnavailable
+from engine.gates import Decoded, Gates, verdict
+from engine.models import Model
+from engine.transcript import Segment, Word
+
+FULL_WINDOW_SECONDS = 30
+MAX_TOKENS = 448  # the decoder's context, prompt included
+RETRY_TEMPERATURE = 0.4
+LONGEST_WORD_MS = 2000
+SENTENCE_ENDS = (".", "?", "!", "。", "？", "！", "…")  # noqa: RUF001
+MIN_SENTENCE_MS, MAX_GAP_MS = 4000, 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Hardware:
+    """What a model runs on. Zero threads means: one for each core, four at most."""
+
+    device: str = "auto"  # "cpu", "cuda" or whichever there is
+    threads: int = 0
+
+    def resolved(self) -> "Hardware":
+        """Return the same with nothing left open."""
+        import ctranslate2
+
+        device = self.device
+        if device == "auto":
+            device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+        cores = len(os.sched_getaffinity(0))
+        return Hardware(device, self.threads or min(cores, 4))
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What the caller wants of a window."""
+
+    language: str | None = None  # ISO 639-1; None: detect
+    hotwords: tuple[str, ...] = ()
+    word_times: bool = True
+    gates: Gates = field(default_factory=Gates)
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What one window gave: segments on the clock of that window, and its language."""
+
+    segments: tuple[Segment, ...]
+    language: str
+
+
+class Whisper:
+    """A loaded model."""
+
+    def __init__(self, model: Model, hardware: Hardware | None = None) -> None:
+        os.environ.setdefault("HF_HUB_OFFLINE", "1")
+        from faster_whisper import WhisperModel
+
+        model.verify()
+        self.model = model
+        self.hardware = (hardware or Hardware()).resolved()
+        on_gpu = self.hardware.device == "cuda"
+        try:
+            self._whisper = WhisperModel(
+                str(model.folder),
+                device=self.hardware.device,
+                compute_type="float16" if on_gpu else "int8",
+                cpu_threads=self.hardware.threads,
+                local_files_only=True,
+            )
+        except (RuntimeError, ValueError) as error:
+            raise ModelUnavailable(f"model '{model.name}' can't be loaded: {error}") from error
+
+    @property
+    def languages(self) -> tuple[str, ...]:
+        """Return the ISO 639-1 codes the model knows."""
+        return ("en",) if self.model.english_only else tuple(self._whisper.supported_languages)
+
+    def check_language(self, language: str | None) -> None:
+        """Raise unless the model knows the language (None: to be detected)."""
+        check_language(self.model, language)
+        if language is not None and language not in self.languages:
+            raise LanguageUnsupported(
+                f"language '{language}': Whisper does not know it; known: "
+                + ", ".join(sorted(self.languages))
+            )
+
+    def transcribe(self, samples: Samples, request: Request | None = None) -> Heard:
+        """Transcribe one window of speech, at most FULL_WINDOW_SECONDS long."""
+        request = request or Request()
+        seconds = len(samples) / SAMPLE_RATE
+        if seconds > FULL_WINDOW_SECONDS:
+            raise ValueError(f"a window has at most {FULL_WINDOW_SECONDS} s, not {seconds:.1f} s")
+        encoded, frames = self._encode(samples)
+        language = request.language or self._detect(encoded)
+        tokenizer = self._tokenizer(language)
+        prompt = self._prompt(tokenizer, request.hotwords)
+        decoded = self._decode(tokenizer, prompt, encoded, request.gates, seconds, language, 0.0)
+        reason = verdict(decoded, request.gates)
+        if reason is not None or decoded.mean_log_probability < request.gates.mean_log_probability:
+            again = self._decode(
+                tokenizer, prompt, encoded, request.gates, seconds, language, RETRY_TEMPERATURE
+            )
+            reason_again = verdict(again, request.gates)
+            if reason_again is None and (
+                reason is not None or again.mean_log_probability > decoded.mean_log_probability
+            ):
+                decoded, reason = again, None
+        if not decoded.text:
+            return Heard((), language)
+        raw: list[RawWord] = []
+        if request.word_times:
+            raw = self._words(tokenizer, decoded.tokens, encoded, frames, seconds)
+        segments = segments_of(raw, decoded, self.model.label, seconds, reason)
+        return Heard(tuple(segments), language)
+
+    def _encode(self, samples: Samples) -> tuple[Any, int]:
+        """Return the encoder's output for the samples padded to a window, and their own frames."""
+        audio = np.zeros(FULL_WINDOW_SECONDS * SAMPLE_RATE, np.float32)
+        audio[: len(samples)] = samples.astype(np.float32) / 32768
+        extractor = self._whisper.feature_extractor
+        features = extractor(audio, padding=0)[:, : extractor.nb_max_frames]
+        frames = min(len(samples) // extractor.hop_length, extractor.nb_max_frames)
+        return self._whisper.encode(features), max(frames, 1)
+
+    def _detect(self, encoded: Any) -> str:
+        if self.model.english_only:
+            return "en"
+        token, _ = self._whisper.model.detect_language(encoded)[0][0]
+        return str(token)[2:-2]  # "<|de|>"
+
+    def _tokenizer(self, language: str) -> Any:
+        from faster_whisper.tokenizer import Tokenizer
+
+        multilingual = not self.model.english_only
+        return Tokenizer(
+            self._whisper.hf_tokenizer, multilingual, task="transcribe", language=language
+        )
+
+    def _prompt(self, tokenizer: Any, hotwords: tuple[str, ...]) -> list[int]:
+        prompt: list[int] = self._whisper.get_prompt(
+            tokenizer, [], without_timestamps=True, hotwords=" ".join(hotwords) or None
+        )
+        return prompt
+
+    def _decode(
+        self,
+        tokenizer: Any,
+        prompt: list[int],
+        encoded: Any,
+        gates: Gates,
+        seconds: float,
+        language: str,
+        temperature: float,
+    ) -> Decoded:
+        from faster_whisper.transcribe import get_suppressed_tokens
+
+        cap = gates.token_cap(seconds, language)
+        result = self._whisper.model.generate(
+            encoded,
+            [prompt],
+            beam_size=int(os.environ.get("BEAM","1")),
+            max_length=min(len(prompt) + cap, MAX_TOKENS),
+            sampling_temperature=temperature or 1.0,
+            sampling_topk=0 if temperature else 1,
+            return_scores=True,
+            return_no_speech_prob=True,
+            suppress_blank=True,
+            suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
+        )[0]
+        tokens = tuple(t for t in result.sequences_ids[0] if t < tokenizer.eot)
+        return Decoded(
+            tokens=tokens,
+            text=tokenizer.decode(list(tokens)).strip(),
+            mean_log_probability=result.scores[0] * len(tokens) / (len(tokens) + 1),
+            no_speech_probability=result.no_speech_prob,
+            capped=len(result.sequences_ids[0]) >= cap,
+        )
+
+    def _words(
+        self, tokenizer: Any, tokens: tuple[int, ...], encoded: Any, frames: int, seconds: float
+    ) -> list["RawWord"]:
+        from faster_whisper.transcribe import merge_punctuations
+
+        alignment = self._whisper.find_alignment(tokenizer, [list(tokens)], encoded, frames)[0]
+        merge_punctuations(alignment, "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、")  # noqa: RUF001
+        words = []
+        for entry in alignment:
+            if not entry["word"].strip():
+                continue
+            start = min(round(float(entry["start"]) * 1000), round(seconds * 1000))
+            end = min(max(round(float(entry["end"]) * 1000), start), round(seconds * 1000))
+            if end - start > LONGEST_WORD_MS:  # alignment stretches a word over a pause before it
+                start = end - LONGEST_WORD_MS
+            probability = round(float(entry["probability"]), 3)
+            words.append((str(entry["word"]), Word(entry["word"].strip(), start, end, probability)))
+        return words
+
+
+RawWord = tuple[str, Word]  # the text as decoded, with the space before it
+
+
+def check_language(model: Model, language: str | None) -> None:
+    """Raise if an English-only model is asked for another language, before it is loaded."""
+    if model.english_only and language not in (None, "en"):
+        raise LanguageUnsupported(
+            f"language '{language}': the model '{model.name}' knows English only; install a "
+            "multilingual one with pip install 'scribebox[multilingual]' and choose --model base"
+        )
+
+
+def segments_of(
+    raw: list[RawWord], decoded: Decoded, label: str, seconds: float, suppressed: str | None
+) -> list[Segment]:
+    """Cut the words of a window into segments: at the ends of sentences and at long pauses."""
+    if not raw or suppressed is not None:
+        words = tuple(word for _, word in raw)
+        confidence = mean([w.probability for w in words]) or np.exp(decoded.mean_log_probability)
+        start = words[0].start_ms if words else 0
+        end = words[-1].end_ms if words else round(seconds * 1000)
+        score = round(float(confidence), 3)
+        return [Segment(start, end, decoded.text, words, label, score, suppressed)]
+    groups: list[list[RawWord]] = [[]]
+    for entry in raw:
+        group = groups[-1]
+        if group:
+            last = group[-1][1]
+            ended = last.text.endswith(SENTENCE_ENDS)
+            long_enough = last.end_ms - group[0][1].start_ms >= MIN_SENTENCE_MS
+            if entry[1].start_ms - last.end_ms >= MAX_GAP_MS or (ended and long_enough):
+                groups.append([])
+        groups[-1].append(entry)
+    return [
+        Segment(
+            start_ms=group[0][1].start_ms,
+            end_ms=group[-1][1].end_ms,
+            text="".join(text for text, _ in group).strip(),
+            words=tuple(word for _, word in group),
+            engine=label,
+            confidence=round(mean([word.probability for _, word in group]), 3),
+        )
+        for group in groups
+    ]
+
+
+def mean(values: list[float]) -> float:
+    """Return the mean, 0.0 of nothing."""
+    return sum(values) / len(values) if values else 0.0

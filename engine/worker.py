@@ -1,0 +1,182 @@
+"""One loaded model, many callers: a priority queue in front of one thread.
+
+Guarantee: tickets are served by priority (live before short before long), in order of arrival
+within one; a ticket that has waited `patience_s` goes first, so that files never starve. A caller
+with a long job submits it window by window, so the next live utterance waits for one window at
+most. The thread named "engine" is the only one that touches the model.
+
+Cancelling a ticket that waits takes it out of the queue; the one that runs can't be interrupted
+inside CTranslate2, its result is thrown away.
+"""
+
+import enum
+import logging
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import Future
+
+from engine.audio import Samples
+from engine.errors import Cancelled, EngineError, ModelUnavailable
+from engine.whisper import Heard, Request, Whisper
+
+log = logging.getLogger(__name__)
+
+
+class Priority(enum.IntEnum):
+    """Who goes first."""
+
+    LIVE = 0
+    SHORT = 1
+    LONG = 2
+
+
+class Ticket:
+    """One window waiting for its turn, or done."""
+
+    def __init__(self, samples: Samples, request: Request, priority: Priority) -> None:
+        self.samples, self.request, self.priority = samples, request, priority
+        self.submitted = time.monotonic()
+        self._future: Future[Heard] = Future()
+
+    def result(self, timeout_s: float | None = None) -> Heard:
+        """Wait for the text; raise Cancelled, TimeoutError, or what went wrong."""
+        return self._future.result(timeout_s)
+
+    def cancel(self) -> None:
+        """Give the ticket up; whoever waits for it gets Cancelled."""
+        self.fail(Cancelled("the ticket was cancelled"))
+
+    def fail(self, error: BaseException) -> None:
+        """End the ticket with an error unless it has ended already."""
+        if not self._future.done():
+            self._future.set_exception(error)
+
+    def finish(self, heard: Heard) -> None:
+        """End the ticket with its text unless it was given up meanwhile."""
+        if not self._future.done():
+            self._future.set_result(heard)
+
+    @property
+    def done(self) -> bool:
+        """Tell whether it has a result, an error or was cancelled."""
+        return self._future.done()
+
+
+class Worker:
+    """Load a model in a thread of its own and transcribe what is submitted."""
+
+    def __init__(self, load: Callable[[], Whisper], patience_s: float = 20.0) -> None:
+        self._load = load
+        self._patience_s = patience_s
+        self._waiting: list[Ticket] = []
+        self._changed = threading.Condition()
+        self._closing = False
+        self._whisper: Whisper | None = None
+        self._failure: EngineError | None = None
+        self._loaded = threading.Event()
+        self._beat = time.monotonic()
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+
+    def start(self) -> "Worker":
+        """Begin to load the model; tickets may be submitted at once."""
+        self._thread.start()
+        return self
+
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Cancel what waits and end the thread after the window it is at."""
+        with self._changed:
+            self._closing = True
+            for ticket in self._waiting:
+                ticket.cancel()
+            self._waiting.clear()
+            self._changed.notify_all()
+        if self._thread.is_alive():
+            self._thread.join(timeout_s)
+
+    def model(self, timeout_s: float | None = None) -> Whisper:
+        """Wait until the model is loaded and return it, or raise why it can't be."""
+        if not self._loaded.wait(timeout_s):
+            raise TimeoutError("the model is still being loaded")
+        if self._failure is not None:
+            raise self._failure
+        assert self._whisper is not None
+        return self._whisper
+
+    @property
+    def state(self) -> str:
+        """Return "loading", "ready" or "failed"."""
+        if self._failure is not None:
+            return "failed"
+        return "ready" if self._loaded.is_set() else "loading"
+
+    @property
+    def failure(self) -> EngineError | None:
+        """Return why the model can't be used, if so."""
+        return self._failure
+
+    @property
+    def waiting(self) -> int:
+        """Return how many tickets are in the queue."""
+        with self._changed:
+            return len(self._waiting)
+
+    def submit(self, samples: Samples, request: Request, priority: Priority) -> Ticket:
+        """Queue one window; return at once."""
+        ticket = Ticket(samples, request, priority)
+        with self._changed:
+            if self._closing:
+                raise Cancelled("the engine is stopping")
+            if self._failure is not None:
+                raise self._failure
+            self._waiting.append(ticket)
+            self._changed.notify()
+        return ticket
+
+    def _run(self) -> None:
+        try:
+            whisper = self._load()
+        except Exception as error:  # whatever it is, callers must learn of it
+            self._fail(error)
+            return
+        self._whisper = whisper
+        self._loaded.set()
+        while (ticket := self._next()) is not None:
+            try:
+                ticket.finish(whisper.transcribe(ticket.samples, ticket.request))
+            except Exception as error:
+                log.warning("a window could not be transcribed: %s", type(error).__name__)
+                ticket.fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        with self._changed:
+            if isinstance(error, EngineError):
+                self._failure = error
+            else:
+                log.error("the model can't be loaded", exc_info=error)
+                self._failure = ModelUnavailable(f"the model can't be loaded: {error}")
+            for ticket in self._waiting:
+                ticket.fail(self._failure)
+            self._waiting.clear()
+        self._loaded.set()
+
+    def _next(self) -> Ticket | None:
+        """Wait for the ticket whose turn it is; None when the worker is to end."""
+        with self._changed:
+            while True:
+                self._waiting = [ticket for ticket in self._waiting if not ticket.done]
+                if self._closing:
+                    return None
+                if self._waiting:
+                    ticket = choose(self._waiting, time.monotonic() - self._patience_s)
+                    self._waiting.remove(ticket)
+                    return ticket
+                self._changed.wait()
+
+
+def choose(waiting: list[Ticket], patient_since: float) -> Ticket:
+    """Return the next ticket: the oldest that lost patience, else the first of the best priority."""
+    oldest = min(waiting, key=lambda ticket: ticket.submitted)
+    if oldest.submitted <= patient_since:
+        return oldest
+    return min(waiting, key=lambda ticket: (ticket.priority, ticket.submitted))
