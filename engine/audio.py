@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -19,7 +19,8 @@ from typing import IO, Self
 import numpy as np
 import numpy.typing as npt
 
-from engine.decoder import READABLE, SAMPLE_RATE
+from engine.decoder import READABLE
+from engine.decoder import SAMPLE_RATE as SAMPLE_RATE
 from engine.errors import AudioUnreadable
 
 Samples = npt.NDArray[np.int16]
@@ -63,8 +64,7 @@ class Decoding:
             if os.fstat(source.fileno()).st_size == 0:
                 raise AudioUnreadable(f"{path}: is empty (0 bytes)")
             self._child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "engine.decoder"]
-                + [str(limits.memory_bytes), str(limits.cpu_seconds)],
+                [sys.executable, "-P", "-m", "engine.decoder", *map(str, astuple(limits))],
                 stdin=source,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,

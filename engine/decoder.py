@@ -90,7 +90,9 @@ def wav_seconds(source: Any) -> float | None:
         name, size = head[at : at + 4], int.from_bytes(head[at + 4 : at + 8], "little")
         if name == b"fmt ":
             byte_rate = int.from_bytes(head[at + 16 : at + 20], "little")
-        if name == b"data":  # 0 and the largest number mean "not known yet": a file cut while written
+        if (
+            name == b"data"
+        ):  # 0 and the largest number mean "not known yet": a file cut while written
             known = byte_rate and 0 < size < 0xFFFF_F000
             return size / byte_rate if known else None
         at += 8 + size + size % 2
@@ -160,7 +162,9 @@ def warm_up() -> None:
     for _, name, _ in pkgutil.walk_packages(av.__path__, "av."):
         if not name.endswith("__main__"):
             importlib.import_module(name)
-    silence = struct.pack("<4sI8sIHHIIHH4sI", b"RIFF", 36, b"WAVEfmt ", 16, 1, 1, 8000, 16000, 2, 16, b"data", 0)
+    silence = struct.pack(
+        "<4sI8sIHHIIHH4sI", b"RIFF", 36, b"WAVEfmt ", 16, 1, 1, 8000, 16000, 2, 16, b"data", 0
+    )
     decode(io.BytesIO(silence), io.BytesIO())
 
 
@@ -169,7 +173,8 @@ def main() -> int:
     warm_up()
     confine(memory_bytes=int(sys.argv[1]), cpu_seconds=int(sys.argv[2]))
     try:
-        report = decode(Source(open(0, "rb", buffering=0)), open(1, "wb", buffering=1 << 16))
+        with open(0, "rb", buffering=0) as source, open(1, "wb", buffering=1 << 16) as out:
+            report = decode(Source(source), out)
         status = READABLE
     except Unreadable as error:
         report, status = {"error": str(error)}, REFUSED

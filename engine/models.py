@@ -229,9 +229,7 @@ class Shelf:
                 ) from error
             return self.import_folder(Path(scratch), name.rsplit("/", 1)[-1])
 
-    def _place(
-        self, name: str, sources: dict[str, list[Path]], digests: dict[str, str]
-    ) -> Path:
+    def _place(self, name: str, sources: dict[str, list[Path]], digests: dict[str, str]) -> Path:
         """Make the folder of a model from the parts of its files, whole or not at all."""
         self.folder.mkdir(parents=True, exist_ok=True)
         target = self.folder / name
@@ -282,7 +280,9 @@ def package_file(name: str, inside: str) -> Path:
         for path in files_of(distribution(package)):
             if path.as_posix().endswith("/" + inside):
                 return path
-    raise ModelUnavailable(f"model '{name}': {inside} is missing from its package; install it again")
+    raise ModelUnavailable(
+        f"model '{name}': {inside} is missing from its package; install it again"
+    )
 
 
 def files_of(package: Distribution) -> Iterator[Path]:

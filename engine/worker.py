@@ -175,7 +175,7 @@ class Worker:
 
 
 def choose(waiting: list[Ticket], patient_since: float) -> Ticket:
-    """Return the next ticket: the oldest that lost patience, else the first of the best priority."""
+    """Return the oldest ticket if it lost patience, else the first of the best priority."""
     oldest = min(waiting, key=lambda ticket: ticket.submitted)
     if oldest.submitted <= patient_since:
         return oldest

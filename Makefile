@@ -1,0 +1,23 @@
+# Everything is relative, so that a path with a space in it works.
+.PHONY: run test lint bench lock
+
+run: ## set up what is missing and start the box on 127.0.0.1:8080
+	@PIP_NO_CACHE_DIR=1 sh .ci/prepare embedded
+	@exec .venv/bin/scribebox serve
+
+test: ## set up, lint, check types, run the quick tests
+	@sh .ci/prepare dev,embedded,multilingual
+	@$(MAKE) --no-print-directory lint
+	@.venv/bin/pytest
+
+lint:
+	@.venv/bin/ruff check .
+	@.venv/bin/ruff format --check .
+	@.venv/bin/mypy
+
+bench: ## CORPUS=DIR: word error rate and speed on a folder with a manifest.json
+	@sh .ci/prepare dev,embedded,multilingual
+	@.venv/bin/python tests/bench/accuracy.py "$(CORPUS)"
+
+lock: ## write constraints.txt anew from pyproject.toml
+	@sh .ci/lock

@@ -1,0 +1,106 @@
+"""Who is calling and what they may do: one mechanism for every route.
+
+A route is open (`opt={"open": True}`) or it has a scope, given by `needs`; the test of this
+module walks all routes of the app and fails for one that has neither.
+"""
+
+import threading
+import time
+from datetime import datetime
+from typing import Any
+
+import anyio.to_thread
+from litestar.connection import ASGIConnection
+from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
+from litestar.handlers import BaseRouteHandler
+from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+
+from appliance.store import keys
+from appliance.store.database import Database
+from appliance.store.entities import now
+from appliance.store.keys import SCOPES, Caller
+
+Connection = ASGIConnection[Any, Any, Any, Any]
+CACHE_S = 1.0  # how long a revoked key may go on
+MAX_CACHED = 1000
+
+
+class Authenticator:
+    """Know the callers of valid keys; reading never waits for a writer.
+
+    When a key was used is kept in memory, and written by the clock.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._lock = threading.Lock()
+        self._known: dict[str, tuple[float, Caller]] = {}
+        self._last_used: dict[str, datetime] = {}
+
+    async def caller(self, plain: str) -> Caller | None:
+        """Return who the key stands for, None if it is not valid."""
+        digest = keys.digest(plain)  # so that no key in plain stays in memory
+        with self._lock:
+            known = self._known.get(digest)
+        if known is None or time.monotonic() - known[0] > CACHE_S:
+            caller = await anyio.to_thread.run_sync(self._look_up, plain)
+            if caller is None:
+                return None
+            with self._lock:
+                if len(self._known) >= MAX_CACHED:
+                    self._known.clear()
+                self._known[digest] = (time.monotonic(), caller)
+        else:
+            caller = known[1]
+        with self._lock:
+            self._last_used[caller.key_id] = now()
+        return caller
+
+    def write_last_used(self) -> None:
+        """Write down when keys were used (a duty of the clock)."""
+        with self._lock:
+            last_used, self._last_used = self._last_used, {}
+        if last_used:
+            with self._database.write() as session:
+                keys.used(session, last_used)
+
+    def _look_up(self, plain: str) -> Caller | None:
+        with self._database.read() as session:
+            return keys.caller(session, plain)
+
+
+class Authentication(AbstractAuthenticationMiddleware):
+    """Find the caller of every request that isn't to an open route."""
+
+    async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
+        """Return the caller; 401 without a valid key, with one message for every reason."""
+        scheme, _, key = connection.headers.get("Authorization", "").partition(" ")
+        caller = None
+        if scheme.lower() == "bearer":
+            caller = await connection.app.state.authenticator.caller(key.strip())
+        if caller is None:
+            raise NotAuthorizedException(
+                "A valid key is needed: Authorization: Bearer sb_live_…; "
+                "make one with scribebox keys create"
+            )
+        return AuthenticationResult(user=caller, auth=caller.key_id)
+
+
+def needs(scope: str) -> dict[str, Any]:
+    """Return what a handler takes to be for callers with that scope only."""
+    if scope not in SCOPES:
+        raise ValueError(f"no such scope: {scope}")
+
+    def guard(connection: Connection, _: BaseRouteHandler) -> None:
+        if not connection.user.may(scope):
+            raise PermissionDeniedException(f"The key lacks the scope {scope}.")
+
+    return {
+        "guards": [guard],
+        "opt": {"scope": scope},
+        "security": [{"apiKey": []}],
+        "raises": [NotAuthorizedException, PermissionDeniedException],
+    }
+
+
+OPEN: dict[str, Any] = {"opt": {"open": True}, "security": [{}]}

@@ -1,0 +1,71 @@
+"""`scribebox serve`: run the box until SIGTERM or Ctrl-C."""
+
+import argparse
+import contextlib
+import logging
+import sys
+from pathlib import Path
+
+from appliance.settings import Settings, load
+
+log = logging.getLogger("scribebox")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--host", help="address to listen on (default 127.0.0.1)")
+    parser.add_argument("--port", help="port to listen on (default 8080; 0: any free one)")
+    parser.add_argument("--data", metavar="DIR", help="data folder")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Start, print where the box is, and serve."""
+    given = {"host": arguments.host, "port": arguments.port, "data_dir": arguments.data}
+    settings = load(overrides=given)
+    configure_logging(settings.log_level)
+    from api import app, server
+    from appliance.box import Box
+
+    listener = server.bind(settings)
+    url = server.url_of(listener, settings)
+    started: list[Box] = []
+    failed: list[Exception] = []
+
+    def on_listening() -> None:
+        greet(url, settings, started[0].folder.admin_key, started[0].new_admin_key)
+
+    application = app.create(settings, url, started.append, failed.append)
+    configuration = server.configuration(application, settings)
+    with contextlib.suppress(SystemExit):  # uvicorn's word for a start that failed
+        server.Server(configuration, on_listening, lambda: log.info("stopping")).run([listener])
+    if failed:
+        raise failed[0]
+    return 0  # only after Ctrl-C: SIGTERM ends the process once everything is closed
+
+
+def greet(url: str, settings: Settings, admin_key: Path, new_key: str | None) -> None:
+    """Print the address, where the key is, and a line to paste. The key itself: terminals only."""
+    print(f"Scribebox is at {url}", flush=True)
+    print(f"The admin key is in {admin_key}")
+    if new_key is not None and sys.stdout.isatty():
+        print(f"It is shown this once: {new_key}")
+    insecure = "--insecure " if settings.tls_cert else ""
+    print("Try it:")
+    print(
+        f"  curl {insecure}-H \"Authorization: Bearer $(cat '{admin_key}')\" "
+        f"{url}/api/v1/audioscribe/sessions/",
+        flush=True,
+    )
+
+
+def configure_logging(level: str) -> None:
+    """Log to stderr, one line an event; URLs and other people's chatter stay out."""
+    logging.basicConfig(
+        stream=sys.stderr,
+        level=level.upper(),
+        format="%(asctime)s %(levelname)s %(name)s: %(message)s",
+        force=True,
+    )
+    for name in ("httpx", "httpcore", "uvicorn", "faster_whisper", "apscheduler", "asyncio"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # a failed start is told by `run`

@@ -1,0 +1,183 @@
+"""`scribebox transcribe`: files to text, without a server and without a database."""
+
+import argparse
+import json
+import os
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from appliance.settings import Settings, load
+from engine.errors import AudioUnreadable, Cancelled, EngineError
+from engine.models import Shelf
+from engine.transcript import Transcript
+from engine.transcription import FileTranscription, Progress
+from engine.whisper import Hardware, Request, Whisper, check_language
+from engine.worker import Worker
+from engine.writers import FORMATS, as_dict, write
+
+FORMAT_NAMES = ("txt", "srt", "vtt", "json", "md", "docx")
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="audio or video")
+    parser.add_argument("--model", help="Whisper model (default: the best one installed)")
+    parser.add_argument("--language", help="ISO 639-1 code (default: detected)")
+    parser.add_argument("--format", choices=FORMAT_NAMES, default="txt", help="default txt")
+    parser.add_argument(
+        "-o", "--output", type=Path, metavar="PATH", help="file, or folder for several files"
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
+    parser.add_argument("--data", metavar="DIR", help="data folder (for its models)")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Transcribe each file; one that fails is one line on stderr and does not stop the rest."""
+    given = {"model": arguments.model, "language": arguments.language, "data_dir": arguments.data}
+    settings = load(overrides=given)
+    check_output(arguments)
+    model = Shelf(settings.data_dir / "models").find(settings.model)
+    check_language(model, settings.language)
+    hardware = Hardware(settings.device, settings.threads)
+    worker = Worker(lambda: Whisper(model, hardware)).start()
+    results: list[dict[str, Any]] = []
+    failed = False
+    try:
+        for path in arguments.files:
+            started = time.monotonic()
+            try:
+                transcript = transcribe(path, worker, settings)
+            except AudioUnreadable as error:
+                complain(str(error))
+                results.append({"path": str(path), "error": str(error)})
+                failed = True
+                continue
+            if transcript.warning:
+                complain(f"{path}: {transcript.warning}")
+                failed = True
+            elapsed_s = time.monotonic() - started
+            results.append({"path": str(path), **as_dict(transcript), **timing(elapsed_s)})
+            if not arguments.json:
+                put(transcript, path, arguments)
+            tell_speed(path, transcript, elapsed_s)
+    except KeyboardInterrupt:
+        # a decode inside CTranslate2 can't be interrupted: everything is closed but that thread
+        sys.stderr.write("interrupted\n")
+        sys.stderr.flush()
+        os._exit(130)
+    if arguments.json:
+        json.dump({"files": results}, sys.stdout, ensure_ascii=False, indent=2)
+        sys.stdout.write("\n")
+    worker.stop()
+    return 1 if failed else 0
+
+
+def timing(elapsed_s: float) -> dict[str, float]:
+    """Return what the JSON says of the speed."""
+    return {"elapsedSeconds": round(elapsed_s, 3)}
+
+
+def transcribe(path: Path, worker: Worker, settings: Settings) -> Transcript:
+    """Transcribe one file behind a progress bar (on a terminal; none in a pipe)."""
+    request = Request(language=settings.language)
+    with bar(path) as show:
+        transcription = FileTranscription(path, worker, request, on_progress=show)
+        try:
+            return transcription.run()
+        except KeyboardInterrupt:
+            transcription.cancel()
+            raise
+        except Cancelled as error:
+            raise EngineError(str(error)) from error
+
+
+def bar(path: Path) -> Any:
+    """Return a progress bar as a context that gives the function to move it."""
+    from contextlib import contextmanager
+
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    @contextmanager
+    def showing() -> Any:
+        console = Console(stderr=True)
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f} %"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[speed]}"),
+        )
+        with Bar(
+            *columns, console=console, transient=True, disable=not console.is_terminal
+        ) as all_:
+            task = all_.add_task(path.name, total=None, speed="")
+            yield mover(all_, task)
+
+    return showing()
+
+
+def mover(all_bars: Any, task: Any) -> Callable[[Progress], None]:
+    """Return what moves a bar: the share done and how many times faster than real time."""
+    started = time.monotonic()
+
+    def move(progress: Progress) -> None:
+        speed = progress.done_seconds / max(time.monotonic() - started, 0.001)
+        all_bars.update(
+            task,
+            total=progress.total_seconds,
+            completed=progress.done_seconds,
+            speed=f"{speed:.1f} x real time",
+        )
+
+    return move
+
+
+def check_output(arguments: argparse.Namespace) -> None:
+    """Refuse an output that can't be written before any work is done."""
+    from appliance.errors import SettingRefused
+
+    output: Path | None = arguments.output
+    if arguments.format == "docx" and output is None and sys.stdout.isatty():
+        raise SettingRefused("--format docx is not text: say where to with -o PATH")
+    if output is None:
+        return
+    if len(arguments.files) > 1 and not output.is_dir():
+        raise SettingRefused(f"-o '{output}': for several files, name a folder that exists")
+    if not output.is_dir() and not output.absolute().parent.is_dir():
+        raise SettingRefused(f"-o '{output}': there is no folder {output.absolute().parent}")
+
+
+def put(transcript: Transcript, path: Path, arguments: argparse.Namespace) -> None:
+    """Write the transcript to stdout, or to the file or folder asked for."""
+    content = write(transcript, arguments.format, path.stem)
+    output: Path | None = arguments.output
+    if output is None:
+        if len(arguments.files) > 1 and arguments.format in ("txt", "md"):
+            sys.stderr.write(f"{path}:\n")
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+        return
+    if output.is_dir():
+        output = output / f"{path.stem}.{FORMATS[arguments.format].extension}"
+    output.write_bytes(content)
+
+
+def tell_speed(path: Path, transcript: Transcript, elapsed_s: float) -> None:
+    """Say on a terminal how fast it went."""
+    if sys.stderr.isatty():
+        seconds = transcript.duration_ms / 1000
+        sys.stderr.write(
+            f"{path.name}: {seconds:.0f} s in {elapsed_s:.1f} s "
+            f"({seconds / max(elapsed_s, 0.001):.1f} x real time), {transcript.model}\n"
+        )
+
+
+def complain(line: str) -> None:
+    """Say on stderr what is wrong."""
+    sys.stderr.write(f"scribebox: {line}\n")

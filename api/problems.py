@@ -1,0 +1,104 @@
+"""Turn every failure into one answer: RFC 9457 `application/problem+json`.
+
+The only place where errors of the box become HTTP. Nothing unforeseen is shown to a client; it is
+logged once, with its trace, and answered with 500 and a number that finds it in the log.
+"""
+
+import json
+import logging
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, ValidationException
+
+from appliance.errors import (
+    Conflict,
+    FolderBusy,
+    NotFound,
+    Refused,
+    ScribeboxError,
+    StoreUnusable,
+)
+from engine.errors import (
+    AudioUnreadable,
+    EngineError,
+    LanguageUnsupported,
+    MicrophoneUnavailable,
+    ModelUnavailable,
+)
+
+log = logging.getLogger(__name__)
+PROBLEM = "application/problem+json"
+STATUS: dict[type[Exception], HTTPStatus] = {
+    NotFound: HTTPStatus.NOT_FOUND,
+    Refused: HTTPStatus.BAD_REQUEST,
+    Conflict: HTTPStatus.CONFLICT,
+    FolderBusy: HTTPStatus.SERVICE_UNAVAILABLE,
+    StoreUnusable: HTTPStatus.SERVICE_UNAVAILABLE,
+    AudioUnreadable: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+    LanguageUnsupported: HTTPStatus.BAD_REQUEST,
+    ModelUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+    MicrophoneUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
+}
+
+
+def content_of(
+    status: int, detail: str, errors: list[dict[str, str]] | None = None
+) -> dict[str, Any]:
+    """Return the fields of a problem."""
+    content: dict[str, Any] = {"type": "about:blank", "title": HTTPStatus(status).phrase}
+    content |= {"status": int(status), "detail": detail}
+    return {**content, "errors": errors} if errors else content
+
+
+def encode(status: int, detail: str) -> bytes:
+    """Return a problem as bytes, for where there is no framework."""
+    return json.dumps(content_of(status, detail), ensure_ascii=False).encode()
+
+
+def problem(
+    status: int,
+    detail: str,
+    headers: dict[str, str] | None = None,
+    errors: list[dict[str, str]] | None = None,
+) -> Response[dict[str, Any]]:
+    """Return an answer that says what is wrong."""
+    content = content_of(status, detail, errors)
+    return Response(content, status_code=status, media_type=PROBLEM, headers=headers or {})
+
+
+def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Response[Any]:
+    """Answer what the framework or a handler raised on purpose."""
+    headers = dict(error.headers or {})
+    if error.status_code == HTTPStatus.UNAUTHORIZED:
+        headers["WWW-Authenticate"] = "Bearer"
+    if isinstance(error, ValidationException):
+        fields = [
+            {"field": str(entry.get("key", "")), "message": str(entry.get("message", ""))}
+            for entry in error.extra or []
+            if isinstance(entry, dict)
+        ]
+        said = "; ".join(
+            f"{f['field']}: {f['message']}" if f["field"] else f["message"] for f in fields
+        )
+        return problem(error.status_code, said or error.detail, headers, fields)
+    return problem(error.status_code, error.detail, headers)
+
+
+def on_any_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Answer what the box raised on purpose by its class, and anything else with 500."""
+    for kind, status in STATUS.items():
+        if isinstance(error, kind):
+            return problem(status, str(error))
+    number = uuid.uuid4().hex[:12]
+    named = isinstance(error, ScribeboxError | EngineError)
+    log.error("error %s (%s)", number, type(error).__name__, exc_info=None if named else error)
+    return problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        f"An internal error; the log of the box has it as {number}.",
+    )
+
+
+HANDLERS: Any = {HTTPException: on_http_error, Exception: on_any_error}

@@ -1,0 +1,68 @@
+"""The box as it runs: everything below the HTTP surface, started and stopped in order."""
+
+import contextlib
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from appliance import welcome
+from appliance.data_folder import DataFolder
+from appliance.settings import Settings
+from appliance.store import jobs
+from appliance.store.database import Database
+from appliance.uploads import Uploads
+from engine.models import Shelf
+from engine.whisper import Hardware, Whisper
+from engine.worker import Worker
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """The running parts, for those who serve it."""
+
+    settings: Settings
+    folder: DataFolder
+    database: Database
+    worker: Worker
+    uploads: Uploads
+    new_admin_key: str | None  # in plain, at the first start only
+
+
+def open_store(settings: Settings) -> tuple[DataFolder, Database, str | None]:
+    """Open (and at first make) the data folder and the database in it."""
+    folder = DataFolder(settings.data_dir).make()
+    database = Database(folder.database)
+    return folder, database, welcome.bootstrap(database, folder)
+
+
+def engine(settings: Settings) -> Worker:
+    """Return a worker for the model of the settings, not yet started."""
+    shelf = Shelf(settings.data_dir / "models")
+    hardware = Hardware(settings.device, settings.threads)
+    return Worker(lambda: Whisper(shelf.find(settings.model), hardware))
+
+
+@contextlib.contextmanager
+def running(settings: Settings, url: str) -> Iterator[Box]:
+    """Start the parts in order, hand them out, stop them in reverse.
+
+    The lock of the data folder is held throughout; what a crash left is mended before anything
+    new begins; the model loads while the box already answers.
+    """
+    folder = DataFolder(settings.data_dir).make()
+    with folder.held("serve", url=url), contextlib.ExitStack() as stack:
+        folder, database, new_admin_key = open_store(settings)
+        stack.callback(database.close)
+        with database.write() as session:
+            cut_off = jobs.requeue_running(session)
+        if cut_off:
+            log.warning("%d jobs that were cut off start again", cut_off)
+        worker = engine(settings).start()
+        stack.callback(worker.stop)
+        uploads = Uploads(database, folder, worker, settings.language).start()
+        stack.callback(uploads.stop)
+        if new_admin_key is not None:
+            welcome.say_hello(database, uploads)
+        yield Box(settings, folder, database, worker, uploads, new_admin_key)

@@ -1,0 +1,44 @@
+"""What can go wrong in the box, and the HTTP status each becomes at the edge.
+
+ScribeboxError
+    SettingRefused          500  a setting is wrong; only ever at start, so on the command line
+    FolderBusy              503  another process holds the data folder
+    StoreUnusable           503  the database can't be opened, migrated or is newer than the code
+    NotFound                404  nothing of that name or number in this account
+    Refused                 400  the request makes no sense
+    Conflict                409  it makes sense, but not in the present state
+
+Those of `engine.errors` stand beside them:
+    AudioUnreadable 415, LanguageUnsupported 400, ModelUnavailable 503, MicrophoneUnavailable 503
+
+Raised low, turned into an answer in exactly one place (`api/problems.py`, `api/cli.py`). Every
+message says what is wrong, with which value, and what to do; none holds a secret.
+"""
+
+
+class ScribeboxError(Exception):
+    """The root of everything the box raises on purpose."""
+
+
+class SettingRefused(ScribeboxError):
+    """A setting has a value that is not allowed."""
+
+
+class FolderBusy(ScribeboxError):
+    """The data folder is held by another process."""
+
+
+class StoreUnusable(ScribeboxError):
+    """The database can't be used as it is."""
+
+
+class NotFound(ScribeboxError):
+    """There is no such thing, or it belongs to someone else."""
+
+
+class Refused(ScribeboxError):
+    """A value can't be accepted."""
+
+
+class Conflict(ScribeboxError):
+    """The state of the thing does not allow it."""

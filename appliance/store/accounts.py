@@ -1,0 +1,68 @@
+"""Accounts: who owns sessions, keys and words."""
+
+from zoneinfo import ZoneInfo
+
+from sqlmodel import Session, col, select
+
+from appliance.errors import Conflict, NotFound, Refused
+from appliance.store.entities import Account
+
+DEFAULT = "default"
+PLANS = ("selfhosted", "pro", "hobby")
+MAX_NAME = 64
+
+
+def create(session: Session, name: str, plan: str = "selfhosted", timezone: str = "UTC") -> Account:
+    """Make an account."""
+    if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
+        raise Refused(f"account name {name!r}: want 1 to {MAX_NAME} printable characters")
+    if session.exec(select(Account).where(Account.name == name)).first():
+        raise Conflict(f"there is an account '{name}' already")
+    account = Account(name=name, plan=checked_plan(plan), timezone=checked_zone(timezone))
+    session.add(account)
+    session.flush()
+    return account
+
+
+def named(session: Session, name: str) -> Account:
+    """Return the account of that name."""
+    account = session.exec(select(Account).where(Account.name == name)).first()
+    if account is None:
+        raise NotFound(f"there is no account '{name}'; make it: scribebox accounts create {name}")
+    return account
+
+
+def change(
+    session: Session, name: str, plan: str | None = None, timezone: str | None = None
+) -> Account:
+    """Set the plan, the time zone or both."""
+    account = named(session, name)
+    if plan is not None:
+        account.plan = checked_plan(plan)
+    if timezone is not None:
+        account.timezone = checked_zone(timezone)
+    session.add(account)
+    return account
+
+
+def every(session: Session) -> list[Account]:
+    """Return all accounts, the oldest first."""
+    return list(session.exec(select(Account).order_by(col(Account.id))))
+
+
+def checked_plan(plan: str) -> str:
+    """Return the plan if there is one of that name."""
+    if plan not in PLANS:
+        raise Refused(f"plan '{plan}': there are {', '.join(PLANS)}")
+    return plan
+
+
+def checked_zone(timezone: str) -> str:
+    """Return the IANA name of a time zone if there is one of that name."""
+    try:
+        ZoneInfo(timezone)
+    except (ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
+        raise Refused(f"time zone '{timezone}': want an IANA name such as Europe/Berlin") from None
+    except KeyError:
+        raise Refused(f"time zone '{timezone}': want an IANA name such as Europe/Berlin") from None
+    return timezone

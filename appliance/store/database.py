@@ -1,0 +1,90 @@
+"""The one SQLite file: its settings, its two kinds of session, and events after commit.
+
+Every write is a short `BEGIN IMMEDIATE`, so that writers queue instead of failing; readers (WAL)
+never wait. `synchronous=FULL`: what was committed survives a power cut. A write session is never
+held across a transcription, a request or a yield.
+"""
+
+import contextlib
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import create_engine, event
+from sqlalchemy.exc import DatabaseError
+from sqlmodel import Session
+
+from appliance.errors import StoreUnusable
+from appliance.events import Bus, Event
+from appliance.store import migrations
+
+PRAGMAS = (
+    "busy_timeout=5000",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    "journal_size_limit=67108864",
+)
+
+
+class Database:
+    """Open the file, bring its tables up to date, hand out sessions."""
+
+    def __init__(self, path: Path, bus: Bus | None = None) -> None:
+        self.path = path
+        self.bus = bus or Bus()
+        self._engine = create_engine(f"sqlite:///{path}")
+        event.listen(self._engine, "connect", configure)
+        event.listen(self._engine, "begin", begin)
+        self._writer = self._engine.execution_options(writes=True)
+        try:
+            with self._engine.connect() as connection:
+                migrations.migrate(connection.connection.dbapi_connection, path)
+        except (DatabaseError, sqlite3.DatabaseError) as error:
+            self.close()
+            raise StoreUnusable(
+                f"{path}: can't be opened: {error}; see scribebox doctor"
+            ) from error
+        except StoreUnusable:
+            self.close()
+            raise
+        path.chmod(0o600)
+
+    @contextlib.contextmanager
+    def read(self) -> Iterator[Session]:
+        """Open a session that sees one moment of the database."""
+        with Session(self._engine, expire_on_commit=False) as session:
+            yield session
+
+    @contextlib.contextmanager
+    def write(self) -> Iterator[Session]:
+        """Open a session that commits at the end, and then publishes what `tell` gathered."""
+        with Session(self._writer, expire_on_commit=False) as session:
+            yield session
+            session.commit()
+            events = session.info.pop("events", [])
+        for told in events:
+            self.bus.publish(told)
+
+    def close(self) -> None:
+        """Close every connection."""
+        self._engine.dispose()
+
+
+def tell(session: Session, name: str, **values: Any) -> None:
+    """Publish an event when (and only if) the session commits."""
+    session.info.setdefault("events", []).append(Event(name, values))
+
+
+def configure(connection: Any, _record: Any) -> None:
+    """Set a new connection up; transactions are begun by `begin`, not by the driver."""
+    connection.isolation_level = None
+    for pragma in PRAGMAS:
+        connection.execute(f"PRAGMA {pragma}")
+
+
+def begin(connection: Any) -> None:
+    """Begin a transaction: a writer takes the lock at once, or waits for it."""
+    writes = connection.get_execution_options().get("writes")
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

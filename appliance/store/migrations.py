@@ -1,0 +1,69 @@
+"""Bring the tables up to date: the files of `steps/` in the order of their numbers.
+
+`PRAGMA user_version` is the number of the last step done. Each step is one transaction, so a
+step that fails leaves nothing behind. A step that was ever released is never changed: append one.
+"""
+
+import sqlite3
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from appliance.errors import StoreUnusable
+
+
+def steps() -> list[str]:
+    """Return the SQL of every step, the first one first."""
+    folder = files("appliance.store").joinpath("steps")
+    scripts = sorted((f for f in folder.iterdir() if f.name.endswith(".sql")), key=lambda f: f.name)
+    for number, script in enumerate(scripts, 1):
+        if not script.name.startswith(f"{number:04}_"):
+            raise StoreUnusable(f"step {number} of the database is missing: found {script.name}")
+    return [script.read_text(encoding="utf-8") for script in scripts]
+
+
+def migrate(connection: Any, path: Path) -> int:
+    """Carry out the steps that are still to do; return how many there are in all."""
+    todo = steps()
+    if version(connection) == len(todo):
+        return len(todo)
+    while True:
+        connection.execute("BEGIN IMMEDIATE")  # another process may be migrating: look again inside
+        try:
+            done = version(connection)
+            if done > len(todo):
+                raise StoreUnusable(
+                    f"{path}: was made by a newer version (step {done}, this one knows "
+                    f"{len(todo)}); install that version, or restore a backup"
+                )
+            if done < len(todo):
+                for statement in statements(todo[done]):
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA user_version = {done + 1}")
+            connection.execute("COMMIT")
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        if done + 1 >= len(todo):
+            return len(todo)
+
+
+def version(connection: Any) -> int:
+    """Return the number of the last step done."""
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def statements(script: str) -> Iterator[str]:
+    """Yield the statements of a script; a trigger, with its inner semicolons, is one."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        if line.strip().startswith("--") and not statement:
+            continue
+        statement += line
+        if sqlite3.complete_statement(statement):
+            if statement.strip():
+                yield statement.strip()
+            statement = ""
+    if statement.strip():
+        raise StoreUnusable(f"a step ends in the middle of a statement: {statement.strip()[:60]}")

@@ -1,0 +1,42 @@
+"""What several test modules share: the shelf of models, and one worker for each model."""
+
+import shutil
+
+import pytest
+from hypothesis import settings
+
+from engine.models import Shelf
+from engine.whisper import Whisper
+from engine.worker import Worker
+
+settings.register_profile("scribebox", deadline=None)  # a busy machine is no defect
+settings.load_profile("scribebox")
+
+LOADING_S = 60
+
+
+@pytest.fixture(scope="session")
+def shelf(tmp_path_factory):
+    """Hold the session's models; `base` is joined here, once. Tests add none to it."""
+    folder = tmp_path_factory.mktemp("models")
+    yield Shelf(folder)
+    shutil.rmtree(folder)  # 145 MB that pytest would keep for three sessions
+
+
+@pytest.fixture(scope="session")
+def tiny(shelf):
+    """Run one worker with tiny.en: for everything that needs real text of English speech."""
+    yield from working(shelf, "tiny.en")
+
+
+@pytest.fixture(scope="session")
+def base(shelf):
+    """Run one worker with base, which is slower to load: for other languages than English."""
+    yield from working(shelf, "base")
+
+
+def working(shelf, name):
+    worker = Worker(lambda: Whisper(shelf.find(name))).start()
+    worker.model(LOADING_S)
+    yield worker
+    worker.stop()
