@@ -3,6 +3,8 @@
 import shutil
 
 from litestar import Response, get
+from litestar.di import NamedDependency
+from litestar.openapi import ResponseSpec
 
 from api.auth import OPEN
 from api.schemas import Check, Health
@@ -14,8 +16,15 @@ LOW_DISK_BYTES = 500_000_000
 OK, DEGRADED, FAILED = "ok", "degraded", "failed"
 
 
-@get("/health", operation_id="health", sync_to_thread=True, tags=["box"], **OPEN)
-def health(box: Box, clock: Clock) -> Response[Health]:
+@get(
+    "/health",
+    operation_id="health",
+    sync_to_thread=True,
+    tags=["box"],
+    responses={503: ResponseSpec(Health, description="something the box can't do without failed")},
+    **OPEN,
+)
+def health(box: NamedDependency[Box], clock: NamedDependency[Clock]) -> Response[Health]:
     """Return ok, degraded (it works, not all of it) or, with 503, failed."""
     checks = {
         "database": database(box),

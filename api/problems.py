@@ -76,7 +76,7 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, ValidationException):
         fields = [
-            {"field": str(entry.get("key", "")), "message": str(entry.get("message", ""))}
+            {"field": camel(str(entry.get("key", ""))), "message": str(entry.get("message", ""))}
             for entry in error.extra or []
             if isinstance(entry, dict)
         ]
@@ -85,6 +85,12 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
         )
         return problem(error.status_code, said or error.detail, headers, fields)
     return problem(error.status_code, error.detail, headers)
+
+
+def camel(name: str) -> str:
+    """Return the name a client knows a parameter by: perPage, not per_page."""
+    first, *rest = name.split("_")
+    return first + "".join(part.capitalize() for part in rest)
 
 
 def on_any_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:

@@ -4,18 +4,20 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Response, get
+from litestar.di import NamedDependency
 from litestar.exceptions import NotFoundException
-from litestar.params import Parameter
+from litestar.params import FromPath, QueryParameter
 
 from api.auth import needs
 from api.schemas import Session
 from appliance.box import Box
 from appliance.store import sessions
+from appliance.store.keys import Caller
 
 PER_PAGE, MAX_PER_PAGE = 20, 100
 PATH = "/api/v1/audioscribe/sessions"
-Page = Annotated[int, Parameter(ge=0, le=2**31, description="zero-based")]
-PerPage = Annotated[int, Parameter(query="perPage", ge=1, le=MAX_PER_PAGE)]
+Page = Annotated[int, QueryParameter(name="page", ge=0, le=2**31, description="zero-based")]
+PerPage = Annotated[int, QueryParameter(name="perPage", ge=1, le=MAX_PER_PAGE)]
 
 
 def reading() -> dict[str, Any]:
@@ -25,7 +27,11 @@ def reading() -> dict[str, Any]:
 
 @get(f"{PATH}/", operation_id="listSessions", **reading())
 def list_sessions(
-    box: Box, page: Page = 0, per_page: PerPage = PER_PAGE, *, caller: Any
+    box: NamedDependency[Box],
+    page: Page = 0,
+    per_page: PerPage = PER_PAGE,
+    *,
+    caller: NamedDependency[Caller],
 ) -> Response[list[Session]]:
     """Return one page of the account's sessions, the newest first."""
     with box.database.read() as session:
@@ -52,7 +58,9 @@ def reading_one() -> dict[str, Any]:
 
 
 @get(f"{PATH}/{{session_id:int}}/", operation_id="getSession", **reading_one())
-def get_session(box: Box, session_id: int, caller: Any) -> Session:
+def get_session(
+    box: NamedDependency[Box], session_id: FromPath[int], caller: NamedDependency[Caller]
+) -> Session:
     """Return one session."""
     with box.database.read() as session:
         row = sessions.get(session, caller.account_id, session_id)

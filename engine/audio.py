@@ -159,9 +159,21 @@ def write_flac(path: Path, blocks: Iterable[Samples]) -> int:
     Written beside as `<name>.part`, decoded again and compared, fsynced and renamed, and the
     folder fsynced, so that a power cut at any moment leaves the old state or the new one.
     """
+    part = path.with_name(path.name + ".part")
+    try:
+        samples = write_part(part, blocks)
+        part.replace(path)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    sync_folder(path.parent)
+    return samples
+
+
+def write_part(part: Path, blocks: Iterable[Samples]) -> int:
+    """Write a FLAC file, read it again and make it survive a power cut; return its samples."""
     import av
 
-    part = path.with_name(path.name + ".part")
     samples, total = 0, 0
     with av.open(str(part), "w", format="flac") as container:
         stream = container.add_stream("flac", rate=SAMPLE_RATE, layout="mono")
@@ -179,8 +191,6 @@ def write_flac(path: Path, blocks: Iterable[Samples]) -> int:
             raise AudioUnreadable(f"{part}: {written.samples} of {samples} samples came back")
     with part.open("rb") as file:
         os.fsync(file.fileno())
-    part.replace(path)
-    sync_folder(path.parent)
     return samples
 
 

@@ -51,6 +51,8 @@ def decode(source: Any, out: BinaryIO) -> dict[str, Any]:
             options={"format_whitelist": DEMUXERS, "protocol_whitelist": "none"},
             metadata_errors="ignore",
         )
+    except av.error.MemoryError:  # an FFmpegError too, but not the file's fault
+        raise
     except av.error.FFmpegError as error:
         raise Unreadable("not an audio file this box can read, or damaged at its start") from error
     stream = container.streams.best("audio")
@@ -61,6 +63,8 @@ def decode(source: Any, out: BinaryIO) -> dict[str, Any]:
         declared = container.duration / av.time_base
     if container.format.name == "wav":
         declared = wav_seconds(source) or declared
+    if guesses_length(container.format.name, source):
+        declared = None
     context = stream.codec_context
     header = {
         "seconds": float(declared) if declared else None,
@@ -99,6 +103,22 @@ def wav_seconds(source: Any) -> float | None:
     return None
 
 
+def guesses_length(demuxer: str, source: Any) -> bool:
+    """Tell whether FFmpeg makes up the length from the file's size and its first frames."""
+    if demuxer != "mp3":
+        return demuxer in ("aac", "amr")
+    here = source.tell()
+    source.seek(0)
+    head = source.read(10)
+    if head[:3] == b"ID3":  # four bytes of seven bits each
+        sizes = zip(head[6:], (21, 14, 7, 0), strict=False)
+        source.seek(10 + sum(byte << shift for byte, shift in sizes))
+        head = b""
+    first_frame = head + source.read(256)
+    source.seek(here)
+    return not any(mark in first_frame for mark in (b"Xing", b"Info", b"VBRI"))
+
+
 def frames(container: Any, stream: Any, corrupt: list[int]) -> Iterator[Any]:
     """Yield decoded frames; damaged packets are counted in `corrupt[0]` and passed over."""
     import av
@@ -109,6 +129,8 @@ def frames(container: Any, stream: Any, corrupt: list[int]) -> Iterator[Any]:
             packet = next(packets)
         except StopIteration:
             return
+        except MemoryError:
+            raise
         except (av.error.FFmpegError, OSError):  # cut short in the middle of a packet
             corrupt[0] += 1
             return
@@ -116,6 +138,8 @@ def frames(container: Any, stream: Any, corrupt: list[int]) -> Iterator[Any]:
             raise Unreadable("is encrypted (DRM); export it without protection")
         try:
             yield from packet.decode()
+        except MemoryError:
+            raise
         except (av.error.FFmpegError, OSError):
             corrupt[0] += 1
             if corrupt[0] > MAX_CORRUPT_PACKETS:

@@ -72,7 +72,6 @@ class Segmenter:
         self._speaking = False
         self._continued = False  # the utterance is what a cut left over
         self._silent_chunks = 0  # at the end of the utterance
-        self._rest = np.zeros(0, np.int16)
 
     def push(self, samples: Samples, probabilities: Probabilities) -> list[Utterance]:
         """Take whole chunks with their probabilities; return the utterances that ended."""
@@ -88,12 +87,14 @@ class Segmenter:
 
     def flush(self, tail: Samples | None = None) -> list[Utterance]:
         """End the stream; `tail` is what was left of it, less than a chunk."""
-        if not self._speaking:
+        if not self._speaking or not self._chunks:  # a cut may just have taken all there was
             return []
         if tail is not None and len(tail):
             self._chunks.append(tail)
-            self._voiced.append(1.0)
-        utterance = self._cut(len(self._chunks), "end of stream")
+            self._voiced.append(self._voiced[-1])  # too short to be judged by itself
+            self._silent_chunks += self._silent_chunks > 0
+        keep = len(self._chunks) - self._silent_chunks + chunks_of(self.profile.hangover_ms)
+        utterance = self._cut(min(keep, len(self._chunks)), "end of stream")
         self._speaking = False
         return [utterance] if utterance is not None else []
 

@@ -9,12 +9,13 @@ Cancelling a ticket that waits takes it out of the queue; the one that runs can'
 inside CTranslate2, its result is thrown away.
 """
 
+import contextlib
 import enum
 import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
+from concurrent.futures import Future, InvalidStateError
 
 from engine.audio import Samples
 from engine.errors import Cancelled, EngineError, ModelUnavailable
@@ -49,12 +50,12 @@ class Ticket:
 
     def fail(self, error: BaseException) -> None:
         """End the ticket with an error unless it has ended already."""
-        if not self._future.done():
+        with contextlib.suppress(InvalidStateError):
             self._future.set_exception(error)
 
     def finish(self, heard: Heard) -> None:
         """End the ticket with its text unless it was given up meanwhile."""
-        if not self._future.done():
+        with contextlib.suppress(InvalidStateError):
             self._future.set_result(heard)
 
     @property
@@ -75,7 +76,6 @@ class Worker:
         self._whisper: Whisper | None = None
         self._failure: EngineError | None = None
         self._loaded = threading.Event()
-        self._beat = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> "Worker":
@@ -119,7 +119,7 @@ class Worker:
     def waiting(self) -> int:
         """Return how many tickets are in the queue."""
         with self._changed:
-            return len(self._waiting)
+            return sum(not ticket.done for ticket in self._waiting)
 
     def submit(self, samples: Samples, request: Request, priority: Priority) -> Ticket:
         """Queue one window; return at once."""

@@ -5,6 +5,8 @@ import shutil
 import pytest
 from hypothesis import settings
 
+from appliance.store import accounts
+from appliance.store.database import Database
 from engine.models import Shelf
 from engine.whisper import Whisper
 from engine.worker import Worker
@@ -40,3 +42,18 @@ def working(shelf, name):
     worker.model(LOADING_S)
     yield worker
     worker.stop()
+
+
+@pytest.fixture
+def database(tmp_path):
+    """Open an empty database, a file as in real life."""
+    opened = Database(tmp_path / "scribebox.db")
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def account(database):
+    """Return the number of an account in it."""
+    with database.write() as session:
+        return accounts.create(session, "alice").id

@@ -86,7 +86,7 @@ def test_every_container_gives_its_sound_at_its_length(held, tmp_path):
     assert samples.dtype == np.int16
     assert samples.ndim == 1
     assert len(samples) / SAMPLE_RATE == pytest.approx(2.5, abs=0.1)
-    assert level_at(samples, 440) == pytest.approx(0.3, abs=0.05)
+    assert level_at(samples[4000:36_000], 440) == pytest.approx(0.3, abs=0.02)
     assert decoding.warning is None
     if decoding.seconds is not None:
         assert decoding.seconds == pytest.approx(2.5, abs=0.1)
@@ -306,7 +306,12 @@ def test_a_decoder_without_memory_is_one_clear_error(tmp_path):
     assert len(read(path)) == SAMPLE_RATE
 
 
-def test_a_file_that_wants_too_much_memory_says_so(tmp_path):
+def test_memory_that_runs_out_is_not_blamed_on_the_file(tmp_path):
+    path = encode(tmp_path / "fine.ogg", "ogg", "libopus", tone(1))
+    assert "more memory" in refused(path, DecodeLimits(memory_bytes=100 << 20))
+
+
+def test_a_picture_larger_than_the_memory_allowed_does_no_harm(tmp_path):
     path = tmp_path / "cover.mp3"
     sound = encode(tmp_path / "sound.mp3", "mp3", "libmp3lame", tone(1)).read_bytes()
     picture = 240 << 20
@@ -315,7 +320,8 @@ def test_a_file_that_wants_too_much_memory_says_so(tmp_path):
         file.write(b"APIC" + seven_bits(picture) + b"\x00\x00" + b"\x00image/png\x00\x03\x00")
         file.seek(20 + picture)
         file.write(sound)
-    assert "memory" in refused(path, DecodeLimits(memory_bytes=256 << 20))
+    with Decoding(path, DecodeLimits(memory_bytes=256 << 20)) as decoding:
+        assert sum(map(len, decoding)) == SAMPLE_RATE
 
 
 def seven_bits(number):

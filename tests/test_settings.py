@@ -1,0 +1,92 @@
+"""Settings come from environment, file and defaults, and a wrong one is refused in one line."""
+
+import pytest
+
+from appliance import settings
+from appliance.errors import SettingRefused
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Run where no settings file lies about."""
+    monkeypatch.chdir(tmp_path)
+
+
+def file(tmp_path, text):
+    path = tmp_path / "named.toml"
+    path.write_text(text)
+    return {"SCRIBEBOX_CONFIG": str(path)}
+
+
+def test_without_anything_the_defaults_hold():
+    found = settings.load({})
+    assert (found.host, found.port, found.model) == ("127.0.0.1", 8080, None)
+
+
+def test_the_environment_wins_over_the_file_and_the_command_line_over_both(tmp_path):
+    environ = file(tmp_path, "port = 1001\nthreads = 3\nlanguage = 'de'")
+    found = settings.load({**environ, "SCRIBEBOX_PORT": "1002", "SCRIBEBOX_THREADS": "2"})
+    assert (found.port, found.threads, found.language) == (1002, 2, "de")
+    assert settings.load({**environ, "SCRIBEBOX_PORT": "1002"}, {"port": "1003"}).port == 1003
+
+
+def test_the_file_is_found_in_the_working_directory_and_in_the_data_folder(tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "scribebox.toml").write_text("port = 1004")
+    environ = {"SCRIBEBOX_DATA_DIR": str(data)}
+    assert settings.load(environ).port == 1004
+    (tmp_path / "scribebox.toml").write_text("port = 1005")
+    assert settings.load(environ).port == 1005
+
+
+@pytest.mark.parametrize(
+    ("environ", "said"),
+    [
+        ({"SCRIBEBOX_PORT": "abc"}, ["SCRIBEBOX_PORT", "'abc'", "0 to 65535"]),
+        ({"SCRIBEBOX_PORT": "70000"}, ["SCRIBEBOX_PORT", "'70000'", "0 to 65535"]),
+        ({"SCRIBEBOX_LOG_LEVEL": "loud"}, ["SCRIBEBOX_LOG_LEVEL", "'loud'", "debug, info"]),
+        ({"SCRIBEBOX_DEVICE": "tpu"}, ["SCRIBEBOX_DEVICE", "'tpu'", "auto, cpu or cuda"]),
+        ({"SCRIBEBOX_LANGUAGE": "English"}, ["SCRIBEBOX_LANGUAGE", "'English'", "ISO 639-1"]),
+        ({"SCRIBEBOX_TLS_CERT": "/no"}, ["SCRIBEBOX_TLS_CERT", "'/no'", "the path of a file"]),
+        ({"SCRIBEBOX_PROT": "1"}, ["SCRIBEBOX_PROT", "no such setting", "SCRIBEBOX_PORT"]),
+        ({"SCRIBEBOX_CONFIG": "/no.toml"}, ["SCRIBEBOX_CONFIG", "'/no.toml'", "no such file"]),
+    ],
+)
+def test_a_wrong_environment_is_refused_with_its_name_its_value_and_what_is_allowed(environ, said):
+    with pytest.raises(SettingRefused) as refused:
+        settings.load(environ)
+    for part in said:
+        assert part in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("port = 'x'", ["named.toml, port", "'x'", "0 to 65535"]),
+        ("ports = 1", ["named.toml, ports", "no such setting", "did you mean port?"]),
+        ("port = ", ["named.toml", "is not TOML"]),
+    ],
+)
+def test_a_wrong_file_is_refused_with_its_place(tmp_path, text, said):
+    with pytest.raises(SettingRefused) as refused:
+        settings.load(file(tmp_path, text))
+    for part in said:
+        assert part in str(refused.value)
+
+
+def test_several_wrong_values_are_all_told_at_once():
+    with pytest.raises(SettingRefused) as refused:
+        settings.load({"SCRIBEBOX_PORT": "x", "SCRIBEBOX_THREADS": "y"})
+    assert len(str(refused.value).splitlines()) == 2
+
+
+def test_listening_beyond_loopback_without_a_certificate_is_refused():
+    with pytest.raises(SettingRefused, match=r"0\.0\.0\.0.*tls_cert"):
+        settings.load({"SCRIBEBOX_HOST": "0.0.0.0"})
+
+
+def test_every_setting_says_what_it_means_and_what_is_allowed():
+    for name, field in settings.Settings.model_fields.items():
+        assert field.description, name
+        assert field.json_schema_extra["allowed"], name

@@ -1,0 +1,137 @@
+import numpy as np
+import pytest
+from speech_fixtures import fixture, hiss, words_wrong
+
+from engine.audio import SAMPLE_RATE, read
+from engine.errors import LanguageUnsupported
+from engine.gates import Decoded
+from engine.transcript import Word
+from engine.whisper import Hardware, Request, check_language, segments_of
+from engine.worker import Priority
+
+WAIT_S = 60
+
+
+def hear(worker, samples, request=None):
+    return worker.submit(samples, request or Request(), Priority.LIVE).result(WAIT_S)
+
+
+def text_of(heard):
+    return " ".join(segment.text for segment in heard.segments if segment.suppressed is None)
+
+
+def decoded(text):
+    return Decoded((1, 2), text, -0.2, 0.0, capped=False)
+
+
+def timed(text, *spans):
+    """Return the words of a text as Whisper gives them, from one span (ms) each."""
+    return [
+        (f" {word}", Word(word, start, end, 0.8))
+        for word, (start, end) in zip(text.split(), spans, strict=True)
+    ]
+
+
+def test_one_window_becomes_its_words(tiny):
+    dictation = fixture("dictation")
+    heard = hear(tiny, read(dictation.path))
+    assert heard.language == "en"
+    assert words_wrong(dictation.text, text_of(heard)) <= 1
+    assert {segment.engine for segment in heard.segments} == {"whisper-tiny.en"}
+    words = [word for segment in heard.segments for word in segment.words]
+    assert words_wrong(dictation.text, " ".join(word.text for word in words)) <= 1
+    for before, after in zip(words, words[1:], strict=False):
+        assert 0 <= before.start_ms <= before.end_ms <= after.start_ms + 20
+    assert words[-1].end_ms <= dictation.seconds * 1000
+    assert all(0 <= word.probability <= 1 for word in words)
+
+
+def test_without_word_times_the_text_is_the_same(tiny):
+    samples = read(fixture("dictation").path)
+    plain = hear(tiny, samples, Request(word_times=False))
+    assert text_of(plain) == text_of(hear(tiny, samples))
+    (segment,) = plain.segments
+    assert segment.words == ()
+    assert (segment.start_ms, segment.end_ms) == (0, len(samples) * 1000 // SAMPLE_RATE)
+    assert 0 < segment.confidence <= 1
+
+
+def test_hotwords_are_accepted(tiny):
+    dictation = fixture("dictation")
+    heard = hear(tiny, read(dictation.path), Request(hotwords=("finance", "contract")))
+    assert words_wrong(dictation.text, text_of(heard)) <= 1
+
+
+@pytest.mark.parametrize("level", [0.0, 0.001, 0.05])
+def test_silence_and_noise_that_slip_through_are_never_shown_at_length(tiny, level):
+    assert len(text_of(hear(tiny, hiss(4, level=level))).split()) <= 3
+
+
+@pytest.mark.parametrize("samples", [0, 1, 160, 1600])
+def test_a_window_of_next_to_nothing_is_no_error(tiny, samples):
+    heard = hear(tiny, np.zeros(samples, np.int16))
+    assert heard.language == "en"
+
+
+def test_a_window_longer_than_30_seconds_is_refused(tiny):
+    with pytest.raises(ValueError, match=r"at most 30 s, not 30\.0 s"):
+        hear(tiny, np.zeros(30 * SAMPLE_RATE + 1, np.int16))
+
+
+def test_an_english_model_refuses_german_naming_the_extra(tiny):
+    whisper = tiny.model(WAIT_S)
+    assert whisper.languages == ("en",)
+    with pytest.raises(LanguageUnsupported, match=r"'de'.*scribebox\[multilingual\]"):
+        whisper.check_language("de")
+    with pytest.raises(LanguageUnsupported, match=r"scribebox\[multilingual\]"):
+        check_language(whisper.model, "de")
+    whisper.check_language("en")
+    whisper.check_language(None)
+
+
+def test_german_is_detected(base):
+    german = fixture("german")
+    heard = hear(base, read(german.path))
+    assert heard.language == "de"
+    assert words_wrong(german.text, text_of(heard)) <= 1
+
+
+def test_a_multilingual_model_refuses_what_is_no_language(base):
+    whisper = base.model(WAIT_S)
+    whisper.check_language("de")
+    assert {"en", "de", "fr", "ja"} <= set(whisper.languages)
+    with pytest.raises(LanguageUnsupported, match="'klingon': Whisper does not know it"):
+        whisper.check_language("klingon")
+
+
+def test_hardware_left_open_is_resolved():
+    assert Hardware("cpu", 2).resolved() == Hardware("cpu", 2)
+    open_choice = Hardware("cpu").resolved()
+    assert 1 <= open_choice.threads <= 4
+
+
+def test_a_long_sentence_ends_its_segment():
+    raw = timed("It ends. Then more.", (0, 2000), (2000, 4500), (4600, 4800), (4800, 5000))
+    first, second = segments_of(raw, decoded("It ends. Then more."), "whisper-x", 6, None)
+    assert (first.text, first.start_ms, first.end_ms) == ("It ends.", 0, 4500)
+    assert (second.text, second.start_ms, second.end_ms) == ("Then more.", 4600, 5000)
+
+
+def test_a_short_sentence_stays_with_the_next():
+    raw = timed("Yes. Then more.", (0, 300), (400, 600), (600, 900))
+    (segment,) = segments_of(raw, decoded("Yes. Then more."), "whisper-x", 6, None)
+    assert segment.text == "Yes. Then more."
+    assert segment.confidence == 0.8
+
+
+def test_a_pause_ends_a_segment_in_mid_sentence():
+    raw = timed("well then", (0, 300), (1300, 1600))
+    segments = segments_of(raw, decoded("well then"), "whisper-x", 6, None)
+    assert [segment.text for segment in segments] == ["well", "then"]
+
+
+def test_suppressed_text_is_one_segment_with_its_reason():
+    raw = timed("well then", (100, 300), (2300, 2600))
+    (segment,) = segments_of(raw, decoded("well then"), "whisper-x", 6, "repetition")
+    assert (segment.text, segment.suppressed) == ("well then", "repetition")
+    assert (segment.start_ms, segment.end_ms) == (100, 2600)

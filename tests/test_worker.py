@@ -1,0 +1,222 @@
+import threading
+import time
+
+import numpy as np
+import pytest
+from speech_fixtures import fixture, words_wrong
+
+from engine.audio import read
+from engine.errors import Cancelled, LanguageUnsupported, ModelUnavailable
+from engine.whisper import Heard, Request
+from engine.worker import Priority, Ticket, Worker, choose
+
+PATIENCE = 3600.0
+NOTHING = np.zeros(0, np.int16)
+LIVE, SHORT, LONG = Priority.LIVE, Priority.SHORT, Priority.LONG
+
+
+class SlowWhisper:
+    """Stand in for Whisper: note the name of each window, and hold each until `go` is set."""
+
+    def __init__(self):
+        self.heard = []
+        self.began, self.go = threading.Event(), threading.Event()
+
+    def transcribe(self, samples, request):
+        (name,) = request.hotwords
+        self.heard.append(name)
+        self.began.set()
+        assert self.go.wait(10)
+        if name == "bad":
+            raise LanguageUnsupported("language 'xx'")
+        return Heard((), "en")
+
+
+@pytest.fixture
+def whisper():
+    return SlowWhisper()
+
+
+@pytest.fixture
+def busy(whisper):
+    """Run a worker that is at a window named "first" until `whisper.go` is set."""
+    worker = Worker(lambda: whisper, patience_s=PATIENCE).start()
+    submit(worker, "first", LONG)
+    assert whisper.began.wait(10)
+    yield worker
+    whisper.go.set()
+    worker.stop()
+
+
+def submit(worker, name, priority):
+    return worker.submit(NOTHING, Request(hotwords=(name,)), priority)
+
+
+def test_the_more_urgent_goes_first_and_equals_in_order(busy, whisper):
+    wanted = [("long 1", LONG), ("live 1", LIVE), ("short 1", SHORT), ("long 2", LONG)]
+    wanted += [("live 2", LIVE), ("short 2", SHORT)]
+    tickets = [submit(busy, name, priority) for name, priority in wanted]
+    whisper.go.set()
+    for ticket in tickets:
+        assert ticket.result(10).language == "en"
+    in_order = ["live 1", "live 2", "short 1", "short 2", "long 1", "long 2"]
+    assert whisper.heard == ["first", *in_order]
+
+
+def test_without_patience_the_oldest_goes_first(whisper):
+    worker = Worker(lambda: whisper, patience_s=0).start()
+    names = ["first", "long", "short", "live"]
+    tickets = [submit(worker, n, p) for n, p in zip(names, [LONG, LONG, SHORT, LIVE], strict=True)]
+    whisper.go.set()
+    for ticket in tickets:
+        ticket.result(10)
+    assert whisper.heard == names
+    worker.stop()
+
+
+def test_a_ticket_that_has_waited_too_long_is_chosen_before_a_live_one():
+    live, short, long = (Ticket(NOTHING, Request(), p) for p in Priority)
+    live.submitted, short.submitted, long.submitted = 30.0, 25.0, 10.0
+    assert choose([live, short, long], patient_since=9.0) is live
+    assert choose([live, short, long], patient_since=10.0) is long
+    assert choose([live, short], patient_since=10.0) is live
+    assert choose([long, short], patient_since=9.0) is short
+
+
+def test_a_cancelled_ticket_is_never_heard(busy, whisper):
+    given_up, other = submit(busy, "given up", LIVE), submit(busy, "other", LONG)
+    assert busy.waiting == 2
+    given_up.cancel()
+    assert busy.waiting == 1
+    with pytest.raises(Cancelled):
+        given_up.result(10)
+    whisper.go.set()
+    other.result(10)
+    assert whisper.heard == ["first", "other"]
+
+
+def test_the_result_of_a_ticket_cancelled_while_it_runs_is_thrown_away(whisper):
+    worker = Worker(lambda: whisper).start()
+    running = submit(worker, "running", LIVE)
+    assert whisper.began.wait(10)
+    running.cancel()
+    with pytest.raises(Cancelled):
+        running.result(10)
+    whisper.go.set()
+    assert submit(worker, "next", LIVE).result(10) == Heard((), "en")
+    worker.stop()
+
+
+def test_a_ticket_may_be_cancelled_at_the_moment_it_is_done():
+    """Neither side may see the other's race: both ends of it are tried many times over."""
+    rounds = 2000
+    tickets = [Ticket(NOTHING, Request(), LIVE) for _ in range(rounds)]
+    start, wrong = threading.Barrier(2), []
+
+    def end_all(end):
+        start.wait(10)
+        for ticket in tickets:
+            try:
+                end(ticket)
+            except Exception as error:
+                wrong.append(error)
+
+    threads = [
+        threading.Thread(target=end_all, args=(end,))
+        for end in (Ticket.cancel, lambda ticket: ticket.finish(Heard((), "en")))
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert wrong == []
+    assert all(ticket.done for ticket in tickets)
+
+
+def test_one_bad_window_harms_no_other(busy, whisper):
+    bad, good = submit(busy, "bad", LIVE), submit(busy, "good", LONG)
+    whisper.go.set()
+    with pytest.raises(LanguageUnsupported):
+        bad.result(10)
+    assert good.result(10).language == "en"
+
+
+def test_a_failure_to_load_reaches_those_who_wait_and_those_who_come_later():
+    waits = threading.Event()
+    missing = ModelUnavailable("model 'base': the package is not installed")
+
+    def load():
+        assert waits.wait(10)
+        raise missing
+
+    worker = Worker(load).start()
+    assert worker.state == "loading"
+    early = submit(worker, "early", LIVE)
+    waits.set()
+    with pytest.raises(ModelUnavailable, match="not installed"):
+        early.result(10)
+    with pytest.raises(ModelUnavailable, match="not installed"):
+        worker.model(10)
+    with pytest.raises(ModelUnavailable, match="not installed"):
+        submit(worker, "late", LIVE)
+    assert worker.state == "failed"
+    assert worker.failure is missing
+    worker.stop()
+
+
+def test_whatever_goes_wrong_while_loading_is_a_model_that_is_unavailable():
+    def load():
+        raise RuntimeError("out of memory")
+
+    worker = Worker(load).start()
+    with pytest.raises(ModelUnavailable, match="can't be loaded: out of memory"):
+        worker.model(10)
+    worker.stop()
+
+
+def test_a_model_that_takes_long_is_a_timeout_not_a_failure(whisper):
+    loaded = threading.Event()
+
+    def load():
+        assert loaded.wait(10)
+        return whisper
+
+    worker = Worker(load).start()
+    with pytest.raises(TimeoutError):
+        worker.model(0)
+    loaded.set()
+    assert worker.model(10) is whisper
+    assert worker.state == "ready"
+    worker.stop()
+
+
+def test_stopping_cancels_what_waits_and_lets_the_running_window_end(busy, whisper):
+    waiting = submit(busy, "waiting", LIVE)
+    stopper = threading.Thread(target=busy.stop, args=(10,))
+    stopper.start()
+    with pytest.raises(Cancelled):
+        waiting.result(10)
+    whisper.go.set()
+    stopper.join(10)
+    assert whisper.heard == ["first"]
+    assert "engine" not in {t.name for t in threading.enumerate() if t is busy._thread}
+    with pytest.raises(Cancelled, match="stopping"):
+        submit(busy, "late", LIVE)
+
+
+def test_a_worker_that_was_never_started_can_be_stopped(whisper):
+    worker = Worker(lambda: whisper)
+    ticket = submit(worker, "waiting", LIVE)
+    worker.stop()
+    with pytest.raises(Cancelled):
+        ticket.result(0)
+
+
+def test_a_real_model_serves_many_callers_at_once(tiny):
+    dictation = fixture("dictation")
+    samples = read(dictation.path)
+    began = time.monotonic()
+    tickets = [tiny.submit(samples, Request(word_times=False), priority) for priority in Priority]
+    texts = [" ".join(s.text for s in t.result(60).segments) for t in tickets]
+    assert all(words_wrong(dictation.text, text) <= 1 for text in texts)
+    assert time.monotonic() - began < 60
