@@ -5,7 +5,7 @@ import threading
 from datetime import timedelta
 
 import pytest
-from speech_fixtures import SPEECH, fixture, hiss, words_of, words_wrong, write_wav
+from speech_fixtures import SPEECH, fixture, hiss, words_wrong, write_wav
 from sqlmodel import select
 
 from appliance.data_folder import DataFolder

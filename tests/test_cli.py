@@ -1,0 +1,217 @@
+"""The command line: what it gives, its exit codes, and one clear line for each thing wrong."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+
+import psutil
+import pytest
+from running_box import SCRIBEBOX, WAIT_S, clean_environment, scribebox
+from speech_fixtures import SPEECH, fixture, quiet_flac, words_wrong
+
+TINY = ("--model", "tiny.en")
+
+
+def test_a_file_is_transcribed_without_a_server_and_without_a_database(tmp_path):
+    done = scribebox("transcribe", *TINY, SPEECH / "dictation.flac", "--data", tmp_path)
+    assert done.returncode == 0
+    assert words_wrong(fixture("dictation").text, done.stdout) <= 1
+    assert done.stderr == ""
+    assert not (tmp_path / "scribebox.db").exists()
+
+
+def test_json_is_one_document_with_the_fields_of_the_contract(tmp_path):
+    files = [SPEECH / "dictation.flac", SPEECH / "two-voices.flac"]
+    done = scribebox("transcribe", *TINY, "--json", *files, "--data", tmp_path)
+    document = json.loads(done.stdout)
+    assert [entry["path"] for entry in document["files"]] == list(map(str, files))
+    for entry in document["files"]:
+        assert entry.keys() >= {
+            "path", "model", "language", "durationSeconds", "elapsedSeconds", "text", "segments",
+            "suppressed",
+        }  # fmt: skip
+        assert entry["segments"][0].keys() >= {"start", "end", "text", "words", "confidence"}
+    assert done.stderr == ""
+
+
+@pytest.mark.parametrize(
+    ("format", "sign"), [("srt", "-->"), ("vtt", "WEBVTT"), ("md", "#"), ("json", '"segments"')]
+)
+def test_each_format_goes_to_the_file_asked_for(tmp_path, format, sign):
+    out = tmp_path / f"out.{format}"
+    done = scribebox(
+        "transcribe", *TINY, SPEECH / "dictation.flac", "--format", format, "-o", out,
+        "--data", tmp_path,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout) == (0, "")
+    assert sign in out.read_text()
+
+
+def test_several_files_go_to_a_folder_by_their_names(tmp_path):
+    done = scribebox(
+        "transcribe", *TINY, SPEECH / "dictation.flac", SPEECH / "long-pause.flac",
+        "-o", tmp_path, "--format", "docx", "--data", tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0
+    assert {p.name for p in tmp_path.glob("*.docx")} == {"dictation.docx", "long-pause.docx"}
+
+
+def test_a_bad_file_is_one_line_and_exit_code_1_and_the_others_are_done(tmp_path):
+    (tmp_path / "bad.mp3").write_text("no sound")
+    (tmp_path / "empty.wav").touch()
+    done = scribebox(
+        "transcribe", *TINY, tmp_path / "bad.mp3", tmp_path / "empty.wav", tmp_path / "none.wav",
+        SPEECH / "dictation.flac", "--json", "--data", tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 1
+    lines = done.stderr.splitlines()
+    assert len(lines) == 3
+    assert all(
+        name in line for name, line in zip(("bad.mp3", "empty.wav", "none.wav"), lines, strict=True)
+    )
+    assert "text" in json.loads(done.stdout)["files"][3]
+
+
+def test_a_file_cut_short_gives_what_is_there_and_says_so_with_exit_code_1(tmp_path):
+    whole = (SPEECH / "meeting.flac").read_bytes()
+    (tmp_path / "cut.flac").write_bytes(whole[: len(whole) // 2])
+    done = scribebox("transcribe", *TINY, tmp_path / "cut.flac", "--data", tmp_path)
+    assert done.returncode == 1
+    assert "Good morning" in done.stdout
+    assert "cut short" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_another_language_than_the_model_knows_is_refused_with_the_extra_that_helps(tmp_path):
+    done = scribebox(
+        "transcribe", *TINY, "--language", "de", SPEECH / "german.flac", "--data", tmp_path
+    )
+    assert done.returncode == 2
+    assert "scribebox[multilingual]" in done.stderr and "'de'" in done.stderr
+
+
+def test_an_output_that_can_not_be_written_is_refused_before_any_work(tmp_path):
+    done = scribebox("transcribe", "x.wav", "-o", tmp_path / "no" / "such.txt", "--data", tmp_path)
+    assert done.returncode == 2
+    assert "there is no folder" in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [(), ("nonsense",), ("transcribe",), ("keys", "create", "x")])
+def test_wrong_use_is_exit_code_2(arguments):
+    done = scribebox(*arguments)
+    assert done.returncode == 2
+    assert "usage:" in done.stderr and "Traceback" not in done.stderr
+
+
+def test_a_wrong_setting_is_exit_code_2_and_names_itself(tmp_path):
+    done = scribebox("doctor", "--data", tmp_path, SCRIBEBOX_PORT="eighty")
+    assert done.returncode == 2
+    assert done.stderr == (
+        "scribebox: SCRIBEBOX_PORT: 'eighty' is refused: allowed: 0 to 65535 (0: any free one)\n"
+    )
+
+
+def test_ctrl_c_ends_a_transcription_within_2_s_with_130_and_no_child_left(tmp_path):
+    long_file = quiet_flac(tmp_path / "long.flac", 240)
+    process = subprocess.Popen(
+        [*SCRIBEBOX, "transcribe", *TINY, str(long_file), "--data", str(tmp_path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(),
+    )  # fmt: skip
+    deadline = time.monotonic() + WAIT_S
+    while not (children := psutil.Process(process.pid).children()):
+        assert time.monotonic() < deadline, "no decoder was started"
+        assert process.poll() is None, process.stderr.read()
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=2)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    _, alive = psutil.wait_procs(children, timeout=2)
+    assert not alive
+
+
+def test_keys_are_made_listed_and_revoked(tmp_path):
+    made = scribebox(
+        "keys", "create", "laptop", "--scope", "listen", "--scope", "sessions:read",
+        "--expires", "90d", "--json", "--data", tmp_path,
+    )  # fmt: skip
+    key = json.loads(made.stdout)
+    assert key.keys() >= {"id", "name", "scopes", "key", "expiresAt"}
+    assert key["scopes"] == ["listen", "sessions:read"]
+    listed = scribebox("keys", "list", "--json", "--data", tmp_path)
+    assert key["key"] not in listed.stdout
+    assert {row["name"] for row in json.loads(listed.stdout)} == {"laptop", "admin"}
+    assert scribebox("keys", "revoke", key["id"], "--data", tmp_path).returncode == 0
+    listed = json.loads(scribebox("keys", "list", "--json", "--data", tmp_path).stdout)
+    assert [row["state"] for row in listed if row["id"] == key["id"]] == ["revoked"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "status", "said"),
+    [
+        (("keys", "create", "x", "--scope", "all"), 2, "scope 'all'"),
+        (("keys", "create", "x", "--scope", "admin", "--expires", "soon"), 2, "'soon'"),
+        (("keys", "create", "x", "--scope", "admin", "--account", "bob"), 1, "'bob'"),
+        (("keys", "revoke", "nosuchid"), 1, "'nosuchid'"),
+        (("accounts", "create", "x", "--plan", "gold"), 2, "'gold'"),
+        (("models", "import", "/no/such/folder"), 1, "/no/such/folder"),
+    ],
+)
+def test_what_can_not_be_done_is_one_line(tmp_path, arguments, status, said):
+    done = scribebox(*arguments, "--data", tmp_path)
+    assert done.returncode == status
+    assert said in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_accounts_are_made_listed_and_changed(tmp_path):
+    data = ("--data", str(tmp_path))
+    assert scribebox("accounts", "create", "sales", "--plan", "hobby", *data).returncode == 0
+    assert scribebox("accounts", "set", "sales", "--plan", "pro", *data).returncode == 0
+    listed = json.loads(scribebox("accounts", "list", "--json", *data).stdout)
+    assert {row["name"]: row["plan"] for row in listed} == {"default": "selfhosted", "sales": "pro"}
+
+
+def test_the_doctor_finds_a_fresh_box_healthy(tmp_path):
+    done = scribebox("doctor", "--json", "--data", tmp_path / "new", SCRIBEBOX_PORT="0")
+    findings = {finding["check"]: finding for finding in json.loads(done.stdout)}
+    assert done.returncode == 0
+    assert findings["model"]["state"] == "ok" and findings["decoder"]["state"] == "ok"
+    assert not (tmp_path / "new" / "scribebox.db").exists()
+
+
+def test_the_doctor_names_the_command_that_mends_a_missing_model(tmp_path):
+    done = scribebox("doctor", "--data", tmp_path, SCRIBEBOX_MODEL="large-v3")
+    assert done.returncode == 1
+    assert "scribebox models pull large-v3" in done.stdout
+
+
+def test_models_are_listed_with_the_default_and_verified(tmp_path):
+    listed = json.loads(scribebox("models", "list", "--json", "--data", tmp_path).stdout)
+    assert [row["name"] for row in listed if row["default"]] == ["base"]
+    verified = scribebox("models", "verify", "--data", tmp_path)
+    assert verified.returncode == 0
+    model = tmp_path / "models" / "base" / "model.bin"
+    with model.open("r+b") as file:
+        file.seek(1000)
+        byte = file.read(1)
+        file.seek(1000)
+        file.write(bytes([byte[0] ^ 1]))
+    verified = scribebox("models", "verify", "--data", tmp_path)
+    assert verified.returncode == 1
+    assert "SHA-256" in verified.stderr and "remove the folder" in verified.stderr
+
+
+def test_the_openapi_document_is_printed_without_a_box():
+    document = json.loads(scribebox("openapi").stdout)
+    assert "/health" in document["paths"]
+
+
+def test_output_into_a_closed_pipe_is_no_error():
+    reader, writer = os.pipe()
+    os.close(reader)
+    done = subprocess.run(
+        [*SCRIBEBOX, "openapi"], stdout=writer, stderr=subprocess.PIPE, text=True,
+        timeout=WAIT_S, check=False, env=clean_environment(),
+    )  # fmt: skip
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (0, "")
