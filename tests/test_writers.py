@@ -8,8 +8,9 @@ from docx import Document
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.cues import CUE_MS, LINE_CHARACTERS, cues
 from engine.transcript import Segment, Transcript, Word
-from engine.writers import CUE_MS, FORMATS, LINE_CHARACTERS, as_dict, cues, write
+from engine.writers import FORMATS, as_dict, write
 
 
 def said(text, start_ms=0, word_ms=300, words=None, **rest):

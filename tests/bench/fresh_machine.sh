@@ -9,7 +9,6 @@
 # tree. FRESH_CACHE keeps the bare system between runs. Needs root, debootstrap, git and ip; leaves
 # nothing behind. Exit 1: a claim did not hold; 2: it could not be tried here.
 set -uo pipefail
-set -m # jobs get process groups of their own, and Ctrl-C is not ignored in them
 readonly MOST_SECONDS=180 MOST_MB=700 STOP_SECONDS=10 CLONE="/srv/my box" URL=http://127.0.0.1:8080
 
 die() { echo "fresh_machine: $*" >&2; exit 2; }
@@ -21,11 +20,12 @@ if [ "${1-}" != --inside ]; then
     done
     # The machines below share the network of this one while they download.
     ! (exec 3<>/dev/tcp/127.0.0.1/8080) 2>/dev/null || die "port 8080 is taken; stop what listens"
-    folder=$(mktemp -d "${TMPDIR:-/tmp}/fresh machine.XXXXXX") || exit 2
+    folder=$(mktemp -d "${TMPDIR:-/tmp}/fresh-machine.XXXXXX") || exit 2
     # Everything happens in namespaces of its own: when their first process ends, however it
     # ends, the kernel ends all others in there and undoes all mounts.
+    # shellcheck disable=SC2329 # the trap calls it
     clean() {
-        [ -z "${machine-}" ] || kill -KILL "$machine" 2>/dev/null && wait "$machine" 2>/dev/null
+        [ -z "${machine-}" ] || { kill -KILL "$machine" && wait "$machine"; } 2>/dev/null
         rm -rf --one-file-system "$folder" 2>/dev/null ||
             { sleep 1; rm -rf --one-file-system "$folder"; }
     }
@@ -85,11 +85,12 @@ bare_system() { # unpack, or first make, what debootstrap makes
             { show "$folder/log"; die "debootstrap failed"; }
         rm -rf "$made"/var/cache/apt/* "$made"/var/lib/apt/lists/*
         mkdir -p "$(dirname "$tar")"
-        tar -C "$made" --exclude='./dev/*' --exclude='./proc/*' -cf "$tar.part" . &&
-            mv "$tar.part" "$tar" || die "can't write $tar"
+        tar -C "$made" --exclude='./dev/*' --exclude='./proc/*' -cf "$tar.part" . || exit 2
+        mv "$tar.part" "$tar" || exit 2
         rm -rf "$made"
     fi
-    mkdir "$1" && tar -C "$1" -xf "$tar" || die "can't unpack $tar"
+    mkdir "$1" || exit 2
+    tar -C "$1" -xf "$tar" || die "can't unpack $tar"
 }
 
 new_machine() { # NAME USER: sets root, bare (the same without what is mounted in it) and enter
@@ -109,9 +110,12 @@ new_machine() { # NAME USER: sets root, bare (the same without what is mounted i
     [ "$2" = root ] || chroot "$root" useradd --create-home "$2"
     git clone -q --no-local "$repository" "$root$CLONE" || exit 2
     chroot "$root" chown -R "$2:" "$CLONE"
-    mkdir "$bare" && mount --bind "$root" "$bare" || die "can't mount in $folder"
-    mount -t proc proc "$root/proc" && mount -t sysfs -o ro sysfs "$root/sys" &&
-        mount -t tmpfs -o mode=755 tmpfs "$root/dev" || die "can't mount in $folder"
+    mkdir "$bare"
+    if ! { mount --bind "$root" "$bare" && mount -t proc proc "$root/proc" &&
+        mount -t sysfs -o ro sysfs "$root/sys" && mount -t tmpfs -o mode=755 tmpfs "$root/dev"; }
+    then
+        die "can't mount in $folder"
+    fi
     for path in null zero full random urandom; do
         : >"$root/dev/$path" && mount --bind "/dev/$path" "$root/dev/$path"
     done
@@ -133,20 +137,22 @@ enter_as() { # USER: sets enter, the words before a command that is to run in th
     local home=/root
     [ "$1" = root ] || home=/home/$1
     enter=("${net[@]}" chroot "--userspec=$1:$1" "$root" env -i "HOME=$home"
-        PATH=/usr/sbin:/usr/bin:/sbin:/bin "${passed[@]}")
+        PATH=/usr/sbin:/usr/bin:/sbin:/bin "${passed[@]}" env)
 }
 # shellcheck disable=SC2016 # $0 is for the sh in there
-in_clone() { "${enter[@]}" sh -c 'cd "$0" && exec "$@"' "$CLONE" "$@"; }
+in_clone() { "${enter[@]}" sh -c 'cd "$0" && exec timeout 1500 "$@"' "$CLONE" "$@" >"$log" 2>&1; }
 healthy() { "${enter[@]}" curl -sf -o /dev/null --max-time 2 "$URL/health"; }
 size_mb() { du -sxm "$bare" | cut -f 1; }
-# shellcheck disable=SC2015
-received_mb() { echo $(($(awk '/:/ && !/lo:/ { sub(/.*:/, ""); n += $1 } END { print n }' \
-    /proc/net/dev) / 1000000)); }
+received_mb() { # what this network namespace received so far, without loopback
+    awk '/:/ && !/lo:/ { sub(/.*:/, ""); n += $1 } END { print int(n / 1e6) }' /proc/net/dev
+}
 
-start() { # `make run`, as its own process group, as a terminal would
+start() { # `make run` as in a terminal: a process group of its own, in which Ctrl-C is not ignored
     # shellcheck disable=SC2016 # $0 is for the sh in there
-    "${enter[@]}" sh -c 'cd "$0" && exec make run' "$CLONE" >"$log" 2>&1 &
+    setsid "${enter[@]}" --default-signal=INT \
+        sh -c 'cd "$0" && exec make run' "$CLONE" >"$log" 2>&1 &
     box=$! began=$(now)
+    disown # or bash would tell of its end
 }
 until_true() { # COMMAND...: wait for it, as long as the box lives, and for 10 minutes at most
     until "$@"; do
@@ -163,7 +169,6 @@ stop() { # SIGNAL TARGET: send it, wait for the whole group, and look that nothi
     claim "  $1: processes left" "$(pgrep -fc "$CLONE/.venv")" [ "$(pgrep -fc "$CLONE/.venv")" = 0 ]
     ! has Traceback || { claim "  $1: no traceback" "" false; show "$log" 30; }
     kill -KILL -- "-$box" 2>/dev/null
-    wait "$box" 2>/dev/null
 }
 
 if wanted run || wanted test; then new_machine machine root; fi
@@ -188,6 +193,7 @@ if wanted run; then
     row "make run again, without a network" ""
     unshare --net sleep infinity &
     holder=$!
+    disown
     sleep 0.5
     net=(nsenter "--net=/proc/$holder/ns/net")
     "${net[@]}" ip link set lo up
@@ -203,13 +209,12 @@ fi
 if wanted user; then
     new_machine user ann
     row "make run, as a user without sudo" ""
-    start
-    until_true has 'sudo apt install -y python3-venv libportaudio2$' >/dev/null
-    wait "$box"
-    status=$?
-    claim "  nothing installed: one apt command, and the end" "$status" \
-        [ "$(grep -c 'apt install' "$log") $status $(grep -c 'Error 1$' "$log")" = "1 2 1" ]
+    in_clone make run
+    status=$? # make's own: 2 whenever a command of a rule failed, and it says with what
     show "$log"
+    claim "  nothing installed: one apt command, and the end" "exit $status" \
+        [ "$(grep -c 'sudo apt install -y python3-venv libportaudio2$' "$log") $status $(
+            grep -c 'Error 1$' "$log") $(wc -l <"$log")" = "1 2 1 2" ]
     enter_as root
     "${enter[@]}" sh -c 'apt-get update -qq && DEBIAN_FRONTEND=noninteractive \
         apt-get install -y -qq --no-install-recommends python3-venv' >/dev/null 2>&1 ||
@@ -226,11 +231,10 @@ if wanted user; then
 fi
 
 if wanted test; then
-    enter_as root
     root=$folder/machine log=$folder/test.log
     enter_as root
     t=$(now)
-    in_clone make test >"$log" 2>&1
+    in_clone make test
     status=$?
     row "make test, setting up included (s)" "$(since "$t")"
     claim "  $(tail -n 1 "$log" | cut -c 1-56)" "exit $status" [ "$status" = 0 ]
