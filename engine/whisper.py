@@ -16,14 +16,13 @@ from engine.audio import SAMPLE_RATE, Samples
 from engine.errors import LanguageUnsupported, ModelUnavailable
 from engine.gates import Decoded, Gates, verdict
 from engine.models import Model
+from engine.sentences import RawWord, segments_of, without_lead
 from engine.transcript import Segment, Word
 
 FULL_WINDOW_SECONDS = 30
 MAX_TOKENS = 448  # the decoder's context, prompt included
 RETRY_TEMPERATURE = 0.4
 LONGEST_WORD_MS = 2000
-SENTENCE_ENDS = (".", "?", "!", "。", "？", "！", "…")  # noqa: RUF001
-MIN_SENTENCE_MS, MAX_GAP_MS = 4000, 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +133,7 @@ class Whisper:
         extractor = self._whisper.feature_extractor
         features = extractor(audio, padding=0)[:, : extractor.nb_max_frames]
         frames = min(len(samples) // extractor.hop_length, extractor.nb_max_frames)
-        return self._whisper.encode(features), max(frames, 1)
+        return self._whisper.encode(features), max(frames, 2)  # alignment halves them
 
     def _detect(self, encoded: Any) -> str:
         if self.model.english_only:
@@ -192,7 +191,7 @@ class Whisper:
 
     def _words(
         self, tokenizer: Any, tokens: tuple[int, ...], encoded: Any, frames: int, seconds: float
-    ) -> list["RawWord"]:
+    ) -> list[RawWord]:
         from faster_whisper.transcribe import merge_punctuations
 
         alignment = self._whisper.find_alignment(tokenizer, [list(tokens)], encoded, frames)[0]
@@ -207,10 +206,7 @@ class Whisper:
                 start = end - LONGEST_WORD_MS
             probability = round(float(entry["probability"]), 3)
             words.append((str(entry["word"]), Word(entry["word"].strip(), start, end, probability)))
-        return words
-
-
-RawWord = tuple[str, Word]  # the text as decoded, with the space before it
+        return without_lead(words)
 
 
 def beam_size(model_name: str) -> int:
@@ -229,42 +225,3 @@ def check_language(model: Model, language: str | None) -> None:
             f"language '{language}': the model '{model.name}' knows English only; install a "
             "multilingual one with pip install 'scribebox[multilingual]' and choose --model base"
         )
-
-
-def segments_of(
-    raw: list[RawWord], decoded: Decoded, label: str, seconds: float, suppressed: str | None
-) -> list[Segment]:
-    """Cut the words of a window into segments: at the ends of sentences and at long pauses."""
-    if not raw or suppressed is not None:
-        words = tuple(word for _, word in raw)
-        confidence = mean([w.probability for w in words]) or np.exp(decoded.mean_log_probability)
-        start = words[0].start_ms if words else 0
-        end = words[-1].end_ms if words else round(seconds * 1000)
-        score = round(float(confidence), 3)
-        return [Segment(start, end, decoded.text, words, label, score, suppressed)]
-    groups: list[list[RawWord]] = [[]]
-    for entry in raw:
-        group = groups[-1]
-        if group:
-            last = group[-1][1]
-            ended = last.text.endswith(SENTENCE_ENDS)
-            long_enough = last.end_ms - group[0][1].start_ms >= MIN_SENTENCE_MS
-            if entry[1].start_ms - last.end_ms >= MAX_GAP_MS or (ended and long_enough):
-                groups.append([])
-        groups[-1].append(entry)
-    return [
-        Segment(
-            start_ms=group[0][1].start_ms,
-            end_ms=group[-1][1].end_ms,
-            text="".join(text for text, _ in group).strip(),
-            words=tuple(word for _, word in group),
-            engine=label,
-            confidence=round(mean([word.probability for _, word in group]), 3),
-        )
-        for group in groups
-    ]
-
-
-def mean(values: list[float]) -> float:
-    """Return the mean, 0.0 of nothing."""
-    return sum(values) / len(values) if values else 0.0

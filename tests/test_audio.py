@@ -358,7 +358,7 @@ def test_flac_comes_back_as_it_went(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
-@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(st.integers(1, 20_000), min_size=1, max_size=8), st.integers(0, 9))
 def test_flac_is_the_same_however_its_blocks_are_cut(tmp_path, lengths, seed):
     everything = np.random.default_rng(seed).integers(-32768, 32768, sum(lengths)).astype(np.int16)

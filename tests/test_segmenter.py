@@ -31,11 +31,12 @@ PROFILES = [SMALL, MEETING, DICTATION, FILE]
 SPEECH, BETWEEN, SILENCE = 0.9, 0.4, 0.1  # at or above the onset, the offset, below both
 
 runs = st.tuples(st.sampled_from([SPEECH, BETWEEN, SILENCE]), st.integers(1, 60))
-chatter = st.tuples(st.sampled_from([SPEECH, BETWEEN, SILENCE]), st.integers(1, 4))
+chatter = st.tuples(st.sampled_from([SPEECH, BETWEEN, SILENCE]), st.integers(1, 6))
 streams = st.lists(st.one_of(runs, chatter), max_size=25).map(
     lambda parts: np.array([p for p, count in parts for _ in range(count)], np.float32)
 )
 profiles = st.sampled_from(PROFILES)
+many = settings(max_examples=400)
 tails = st.integers(0, CHUNK_SAMPLES - 1)
 
 
@@ -65,6 +66,7 @@ def levels(*parts):
     return np.array([p for p, count in parts for _ in range(count)], np.float32)
 
 
+@many
 @given(streams, profiles, tails, st.lists(st.integers(0, 400), max_size=10))
 def test_the_portions_of_the_input_change_nothing(probabilities, profile, tail, portions):
     whole = cut(probabilities, profile, tail)
@@ -75,6 +77,7 @@ def test_the_portions_of_the_input_change_nothing(probabilities, profile, tail, 
     assert all(np.array_equal(a.samples, b.samples) for a, b in zip(pieces, whole, strict=True))
 
 
+@many
 @given(streams, profiles, tails)
 @example(levels((SPEECH, 39), (BETWEEN, 1)), SMALL, 0)  # the hard maximum takes all there is
 @example(levels((SPEECH, 39), (BETWEEN, 1)), SMALL, 7)
@@ -89,6 +92,7 @@ def test_utterances_are_in_order_apart_and_exact(probabilities, profile, tail):
         position = utterance.end_sample
 
 
+@many
 @given(streams, profiles, tails)
 def test_speech_is_lost_only_where_there_was_too_little_of_it(probabilities, profile, tail):
     """A chunk at the onset that is in no utterance has less than `min_speech_ms` of voiced
@@ -106,6 +110,7 @@ def test_speech_is_lost_only_where_there_was_too_little_of_it(probabilities, pro
         assert voiced * CHUNK_MS < profile.min_speech_ms
 
 
+@many
 @given(streams, profiles, tails)
 def test_every_utterance_holds_speech(probabilities, profile, tail):
     for utterance in cut(probabilities, profile, tail):
@@ -113,6 +118,7 @@ def test_every_utterance_holds_speech(probabilities, profile, tail):
         assert (probabilities[inside.start : inside.stop] >= profile.offset).any()
 
 
+@many
 @given(streams, profiles, tails)
 @example(levels((SPEECH, 300)), SMALL, 511)
 @example(levels((BETWEEN, 2), (SPEECH, 35), (SILENCE, 60)), SMALL, 511)
@@ -122,6 +128,7 @@ def test_no_utterance_is_longer_than_the_hard_maximum_and_a_chunk(probabilities,
         assert len(utterance.samples) <= longest
 
 
+@many
 @given(streams, profiles, tails)
 def test_silence_is_kept_as_pre_roll_and_hangover_only(probabilities, profile, tail):
     """Both round up to whole chunks. A cut at a maximum leaves half a pause on either side."""

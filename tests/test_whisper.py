@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from speech_fixtures import fixture, hiss, words_wrong
@@ -5,8 +7,9 @@ from speech_fixtures import fixture, hiss, words_wrong
 from engine.audio import SAMPLE_RATE, read
 from engine.errors import LanguageUnsupported
 from engine.gates import Decoded
+from engine.sentences import segments_of
 from engine.transcript import Word
-from engine.whisper import Hardware, Request, check_language, segments_of
+from engine.whisper import Hardware, Request, check_language
 from engine.worker import Priority
 
 WAIT_S = 60
@@ -40,7 +43,7 @@ def test_one_window_becomes_its_words(tiny):
     assert {segment.engine for segment in heard.segments} == {"whisper-tiny.en"}
     words = [word for segment in heard.segments for word in segment.words]
     assert words_wrong(dictation.text, " ".join(word.text for word in words)) <= 1
-    for before, after in zip(words, words[1:], strict=False):
+    for before, after in pairwise(words):
         assert 0 <= before.start_ms <= before.end_ms <= after.start_ms + 20
     assert words[-1].end_ms <= dictation.seconds * 1000
     assert all(0 <= word.probability <= 1 for word in words)

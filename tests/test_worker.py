@@ -1,3 +1,4 @@
+import sys
 import threading
 import time
 
@@ -125,10 +126,15 @@ def test_a_ticket_may_be_cancelled_at_the_moment_it_is_done():
         threading.Thread(target=end_all, args=(end,))
         for end in (Ticket.cancel, lambda ticket: ticket.finish(Heard((), "en")))
     ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)  # as many changes of thread as there can be
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(30)
+    finally:
+        sys.setswitchinterval(interval_s)
     assert wrong == []
     assert all(ticket.done for ticket in tickets)
 

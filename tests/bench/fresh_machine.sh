@@ -57,7 +57,7 @@ claim() { # TEXT VALUE CONDITION...: one line of the table; a condition that is 
     row "$text" "$value" "$verdict"
 }
 at_most() { [ "${1%.*}" -lt "$2" ]; }
-show() { sed 's/^/    | /' "$1" | tail -n "${2:-15}"; }
+show() { grep -v "^WARNING: Location" "$1" | tail -n "${2:-15}" | sed "s/^/    | /"; }
 has() { grep -q -- "$1" "$log"; }
 
 # pip and apt in there ask whom they ask here. pip's settings become PIP_* variables, so that HOME
@@ -83,7 +83,7 @@ bare_system() { # unpack, or first make, what debootstrap makes
         debootstrap --variant=minbase --include=python3,make,ca-certificates,curl \
             bookworm "$made" ${mirror:+"$mirror"} >"$folder/log" 2>&1 ||
             { show "$folder/log"; die "debootstrap failed"; }
-        rm -rf "$made"/var/cache/apt/* "$made"/var/lib/apt/lists/*
+        rm -rf "$made"/var/cache/apt/* "$made"/var/lib/apt/lists/* "$made"/etc/apt/sources.list
         mkdir -p "$(dirname "$tar")"
         tar -C "$made" --exclude='./dev/*' --exclude='./proc/*' -cf "$tar.part" . || exit 2
         mv "$tar.part" "$tar" || exit 2
@@ -121,6 +121,8 @@ new_machine() { # NAME USER: sets root, bare (the same without what is mounted i
     done
     ln -s /proc/self/fd "$root/dev/fd"
     mkdir -m 1777 "$root/dev/shm"
+    mkdir "$root/dev/pts" && mount -t devpts -o ptmxmode=666 devpts "$root/dev/pts"
+    ln -s pts/ptmx "$root/dev/ptmx"
     for path in "${local_paths[@]}"; do
         if [ -d "$path" ]; then
             mkdir -p "$root$path" && mount --bind "$path" "$root$path" &&
@@ -237,7 +239,8 @@ if wanted test; then
     in_clone make test
     status=$?
     row "make test, setting up included (s)" "$(since "$t")"
-    claim "  $(tail -n 1 "$log" | cut -c 1-56)" "exit $status" [ "$status" = 0 ]
+    result=$(grep -E '^[0-9]+ (passed|failed).* in ' "$log" || echo "ended before the tests")
+    claim "  ${result:0:56}" "exit $status" [ "$status" = 0 ]
     [ "$status" = 0 ] || show "$log" 60
 fi
 

@@ -1,0 +1,63 @@
+"""What only long files show. Minutes each, so `.ci/run` runs them, after the quick tests."""
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+from running_box import SCRIBEBOX, WAIT_S, clean_environment, scribebox
+from speech_fixtures import quiet_flac
+
+sys.path.insert(0, str(Path(__file__).parent / "bench"))
+from long_file import lengthened
+
+pytestmark = pytest.mark.long
+TINY = ("--model", "tiny.en", "--json")
+MIB = 1 << 20
+
+
+def test_ten_hours_of_silence_are_an_empty_transcript(tmp_path):
+    path = quiet_flac(tmp_path / "silence.flac", 600)
+    done = scribebox("transcribe", *TINY, path, "--data", tmp_path, timeout_s=600)
+    (entry,) = json.loads(done.stdout)["files"]
+    assert (done.returncode, entry["text"], entry["durationSeconds"]) == (0, "", 36_000.0)
+
+
+def test_the_memory_of_a_long_file_is_that_of_a_short_one(tmp_path):
+    peaks = []
+    for minutes in (1, 20):
+        path = lengthened(tmp_path / f"{minutes}.flac", minutes / 60)
+        process = subprocess.Popen(
+            [*SCRIBEBOX, "transcribe", *TINY, str(path), "--data", str(tmp_path)],
+            stdout=subprocess.DEVNULL, env=clean_environment(),
+        )  # fmt: skip
+        watched, peak = psutil.Process(process.pid), 0
+        while process.poll() is None:
+            with watched.oneshot():
+                peak = max(peak, watched.memory_info().rss)
+            try:
+                process.wait(0.2)
+            except subprocess.TimeoutExpired:
+                continue
+        assert process.returncode == 0
+        peaks.append(peak)
+    assert peaks[1] - peaks[0] < 100 * MIB
+
+
+def test_ctrl_c_in_the_middle_of_speech_ends_with_130_and_no_child(tmp_path):
+    path = lengthened(tmp_path / "speech.flac", 0.5)
+    process = subprocess.Popen(
+        [*SCRIBEBOX, "transcribe", *TINY, str(path), "--data", str(tmp_path)],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(),
+    )  # fmt: skip
+    with pytest.raises(subprocess.TimeoutExpired):
+        process.wait(10)  # well into the decoding of speech
+    children = psutil.Process(process.pid).children(recursive=True)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=WAIT_S)
+    _, alive = psutil.wait_procs(children, timeout=2)
+    assert (process.returncode, alive) == (130, [])
+    assert "Traceback" not in said
