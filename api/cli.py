@@ -55,15 +55,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain(error, WRONG_USE)
     except (ScribeboxError, EngineError) as error:
         return complain(error, FAILED)
-    except BrokenPipeError:  # `scribebox … | head`
+    except BrokenPipeError:  # `scribebox ... | head`
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return DONE
+    except OSError as error:  # a disk that is full, a folder that may not be written
+        return complain(f"{error.filename or parsed.command}: {error.strerror}", FAILED)
     except KeyboardInterrupt:
         return INTERRUPTED
 
 
-def complain(error: Exception, status: int) -> int:
+def complain(error: Exception | str, status: int) -> int:
     """Say what is wrong and return the exit code."""
     for line in str(error).splitlines():
         sys.stderr.write(f"scribebox: {line}\n")

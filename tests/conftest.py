@@ -1,6 +1,7 @@
 """What several test modules share: the shelf of models, and one worker for each model."""
 
 import shutil
+import signal
 
 import pytest
 from hypothesis import settings
@@ -13,6 +14,9 @@ from engine.worker import Worker
 
 settings.register_profile("scribebox", deadline=None)  # a busy machine is no defect
 settings.load_profile("scribebox")
+
+# whoever runs the tests in the background makes them, and so their children, ignore Ctrl-C
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LOADING_S = 60
 

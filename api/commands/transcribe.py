@@ -99,6 +99,7 @@ def bar(path: Path) -> Any:
     from contextlib import contextmanager
 
     from rich.console import Console
+    from rich.markup import escape
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
@@ -115,7 +116,7 @@ def bar(path: Path) -> Any:
         with Bar(
             *columns, console=console, transient=True, disable=not console.is_terminal
         ) as all_:
-            task = all_.add_task(path.name, total=None, speed="")
+            task = all_.add_task(escape(path.name), total=None, speed="")
             yield mover(all_, task)
 
     return showing()
@@ -150,6 +151,13 @@ def check_output(arguments: argparse.Namespace) -> None:
         raise SettingRefused(f"-o '{output}': for several files, name a folder that exists")
     if not output.is_dir() and not output.absolute().parent.is_dir():
         raise SettingRefused(f"-o '{output}': there is no folder {output.absolute().parent}")
+    stems = [path.stem for path in arguments.files]
+    if output.is_dir() and len(set(stems)) < len(stems):
+        twice = next(stem for stem in stems if stems.count(stem) > 1)
+        raise SettingRefused(
+            f"-o '{output}': several files would become {twice}.{arguments.format} there; "
+            "transcribe them one at a time"
+        )
 
 
 def put(transcript: Transcript, path: Path, arguments: argparse.Namespace) -> None:

@@ -6,20 +6,25 @@
 #
 # run: `make run` as root, twice, the second time without a network; user: `make run` as someone
 # without sudo; test: `make test`. Default: all three. The last commit is cloned, not the working
-# tree. FRESH_CACHE keeps the bare system between runs. Needs root, debootstrap, git and ip; leaves
-# nothing behind. Exit 1: a claim did not hold; 2: it could not be tried here.
+# tree. FRESH_CACHE keeps the bare system between runs; FRESH_PORT is for where 8080 is taken.
+# Needs root, debootstrap, git and ip; leaves nothing behind. Exit 1: a claim did not hold; 2: it
+# could not be tried here.
 set -uo pipefail
-readonly MOST_SECONDS=180 MOST_MB=700 STOP_SECONDS=10 CLONE="/srv/my box" URL=http://127.0.0.1:8080
+readonly MOST_SECONDS=180 MOST_MB=700 STOP_SECONDS=10 CLONE="/srv/my box" PORT=${FRESH_PORT:-8080}
 
 die() { echo "fresh_machine: $*" >&2; exit 2; }
+# The machines below share the network of this one while they download.
+port_is_free() {
+    ! (exec 3<>/dev/tcp/127.0.0.1/"$PORT") 2>/dev/null ||
+        die "port $PORT is taken; stop what listens, or name another as FRESH_PORT"
+}
 
 if [ "${1-}" != --inside ]; then
     [ "$(id -u)" = 0 ] || die "needs root, for chroot and mounts"
     for tool in debootstrap unshare nsenter git ip curl; do
         command -v "$tool" >/dev/null || die "needs $tool"
     done
-    # The machines below share the network of this one while they download.
-    ! (exec 3<>/dev/tcp/127.0.0.1/8080) 2>/dev/null || die "port 8080 is taken; stop what listens"
+    port_is_free
     folder=$(mktemp -d "${TMPDIR:-/tmp}/fresh-machine.XXXXXX") || exit 2
     # Everything happens in namespaces of its own: when their first process ends, however it
     # ends, the kernel ends all others in there and undoes all mounts.
@@ -143,29 +148,35 @@ enter_as() { # USER: sets enter, the words before a command that is to run in th
 }
 # shellcheck disable=SC2016 # $0 is for the sh in there
 in_clone() { "${enter[@]}" sh -c 'cd "$0" && exec timeout 1500 "$@"' "$CLONE" "$@" >"$log" 2>&1; }
-healthy() { "${enter[@]}" curl -sf -o /dev/null --max-time 2 "$URL/health"; }
+# Its own word first: were the port taken meanwhile, someone else would answer.
+healthy() {
+    has 'Scribebox is at' &&
+        "${enter[@]}" curl -sf -o /dev/null --max-time 2 "http://127.0.0.1:$PORT/health"
+}
 size_mb() { du -sxm "$bare" | cut -f 1; }
 received_mb() { # what this network namespace received so far, without loopback
     awk '/:/ && !/lo:/ { sub(/.*:/, ""); n += $1 } END { print int(n / 1e6) }' /proc/net/dev
 }
 
 start() { # `make run` as in a terminal: a process group of its own, in which Ctrl-C is not ignored
+    [ -n "${net[*]}" ] || port_is_free
     # shellcheck disable=SC2016 # $0 is for the sh in there
-    setsid "${enter[@]}" --default-signal=INT \
+    setsid "${enter[@]}" --default-signal=INT ${FRESH_PORT:+"SCRIBEBOX_PORT=$PORT"} \
         sh -c 'cd "$0" && exec make run' "$CLONE" >"$log" 2>&1 &
     box=$! began=$(now)
     disown # or bash would tell of its end
 }
 until_true() { # COMMAND...: wait for it, as long as the box lives, and for 10 minutes at most
     until "$@"; do
-        kill -0 "$box" 2>/dev/null && [ $(($(now) - began)) -lt 6000 ] || { show "$log"; return 1; }
+        kill -0 "$box" 2>/dev/null && [ $(($(now) - began)) -lt 6000 ] ||
+            { show "$log"; ! has 'Address already in use' || port_is_free; return 1; }
         sleep 0.2
     done
 }
 stop() { # SIGNAL TARGET: send it, wait for the whole group, and look that nothing is left
     local t
     t=$(now)
-    kill "-$1" -- "$2"
+    kill "-$1" -- "$2" 2>/dev/null || claim "  $1: it was still running" "" false
     while kill -0 -- "-$box" 2>/dev/null && [ $(($(now) - t)) -lt 600 ]; do sleep 0.1; done
     claim "  $1: ended after (s)" "$(since "$t")" at_most "$(since "$t")" "$STOP_SECONDS"
     claim "  $1: processes left" "$(pgrep -fc "$CLONE/.venv")" [ "$(pgrep -fc "$CLONE/.venv")" = 0 ]

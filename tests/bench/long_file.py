@@ -76,6 +76,8 @@ def measured(arguments: list[str]) -> tuple[int, float, dict[str, object]]:
 
 def main() -> None:
     """Print the figures."""
+    # whoever starts this in the background makes it, and so its children, ignore Ctrl-C
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     hours = float(sys.argv[1]) if len(sys.argv) > 1 else 3.0
     model = sys.argv[2] if len(sys.argv) > 2 else "tiny.en"
     command = [*SCRIBEBOX, "--model", model]
