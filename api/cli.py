@@ -50,7 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     parsed = parser().parse_args(arguments)
     try:
-        return int(module(parsed.command).run(parsed))
+        status = int(module(parsed.command).run(parsed))
+        sys.stdout.flush()  # here, where a closed pipe is no surprise
+        return status
     except (SettingRefused, Refused, LanguageUnsupported) as error:
         return complain(error, WRONG_USE)
     except (ScribeboxError, EngineError) as error:

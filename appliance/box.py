@@ -12,7 +12,7 @@ from appliance.store import jobs
 from appliance.store.database import Database
 from appliance.uploads import Uploads
 from engine.models import Shelf
-from engine.whisper import Hardware, Whisper
+from engine.whisper import Hardware, Whisper, check_language
 from engine.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,13 @@ def engine(settings: Settings) -> Worker:
     """Return a worker for the model of the settings, not yet started."""
     shelf = Shelf(settings.data_dir / "models")
     hardware = Hardware(settings.device, settings.threads)
-    return Worker(lambda: Whisper(shelf.find(settings.model), hardware))
+
+    def load() -> Whisper:
+        model = shelf.find(settings.model)
+        check_language(model, settings.language)
+        return Whisper(model, hardware)
+
+    return Worker(load)
 
 
 @contextlib.contextmanager

@@ -42,7 +42,10 @@ class DataFolder:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 file.seek(0)
-                raise FolderBusy(f"{self.path} is held by {holder(file.read())}") from None
+                raise FolderBusy(
+                    f"{self.path} is held by {holder(file.read())}; "
+                    "stop that one, or choose another folder with --data"
+                ) from None
             file.truncate(0)
             file.write(json.dumps({"pid": os.getpid(), "purpose": purpose, **details}))
             file.flush()

@@ -15,7 +15,7 @@ from appliance.settings import LOOPBACK, Settings
 from engine.audio import SAMPLE_RATE, read
 from engine.errors import EngineError
 from engine.models import Shelf
-from engine.whisper import Hardware
+from engine.whisper import Hardware, check_language, cuda_devices
 
 LOW_DISK_BYTES = 2_000_000_000
 
@@ -53,8 +53,18 @@ def python(_: Settings) -> Finding:
 def folder(settings: Settings) -> Finding:
     """Check that the data folder can be written and read by its owner only."""
     path = settings.data_dir
+    if path.exists() and not path.is_dir():
+        return Finding(
+            "folder", "failed", f"{path} is a file", "choose a folder with SCRIBEBOX_DATA_DIR"
+        )
     if not path.exists():
-        return Finding("folder", "ok", f"{path} will be made at the first start")
+        above = path.parent
+        while not above.exists():
+            above = above.parent
+        if os.access(above, os.W_OK | os.X_OK) and above.stat().st_dev != os.stat("/proc").st_dev:
+            return Finding("folder", "ok", f"{path} will be made at the first start")
+        mend = "choose another with SCRIBEBOX_DATA_DIR"
+        return Finding("folder", "failed", f"{path} can't be made in {above}", mend)
     if not os.access(path, os.W_OK | os.X_OK):
         return Finding(
             "folder", "failed", f"{path} can't be written", f"chown {os.getuid()} {path}"
@@ -101,6 +111,7 @@ def decoder(_: Settings) -> Finding:
 def model(settings: Settings) -> Finding:
     """Check the files of the model that would be loaded."""
     found = Shelf(settings.data_dir / "models").find(settings.model)
+    check_language(found, settings.language)
     found.verify()
     languages = "English only" if found.english_only else "many languages"
     return Finding("model", "ok", f"{found.name} ({languages}), every digest right")
@@ -108,6 +119,10 @@ def model(settings: Settings) -> Finding:
 
 def hardware(settings: Settings) -> Finding:
     """Tell what the model runs on."""
+    if settings.device == "cuda" and not cuda_devices():
+        return Finding(
+            "hardware", "failed", "device is cuda, and there is none", "set SCRIBEBOX_DEVICE=auto"
+        )
     found = Hardware(settings.device, settings.threads).resolved()
     cores = len(os.sched_getaffinity(0))
     return Finding("hardware", "ok", f"{found.device}, {found.threads} threads of {cores} cores")

@@ -54,7 +54,9 @@ def decode(source: Any, out: BinaryIO) -> dict[str, Any]:
     except av.error.MemoryError:  # an FFmpegError too, but not the file's fault
         raise
     except av.error.FFmpegError as error:
-        raise Unreadable("not an audio file this box can read, or damaged at its start") from error
+        raise Unreadable(
+            "not an audio file this box can read, or too damaged (its head or its index is missing)"
+        ) from error
     stream = container.streams.best("audio")
     if stream is None:
         raise Unreadable("holds no audio stream" + (", only video" if container.streams else ""))

@@ -22,6 +22,16 @@ class Gates:
     tokens_per_second: float = 8.0
     spare_tokens: int = 16
     repeated_share: float | None = 0.8  # of the words, by one phrase said three times or more
+    spoken_tokens_per_second: float = 5.0  # people say no more; a decoder that loops does
+
+    def sayable(self, decoded: "Decoded") -> bool:
+        """Tell whether so much text can have been said in the time: then a repetition is real.
+
+        A decoder that has lost the thread writes until the cap stops it; people who say the same
+        sentence three times take three times as long.
+        """
+        rate = self.spoken_tokens_per_second * (2 if decoded.language in DENSE_SCRIPTS else 1)
+        return not decoded.capped and len(decoded.tokens) <= rate * decoded.seconds + 4
 
     def token_cap(self, seconds: float, language: str | None) -> int:
         """Return the most tokens that so much speech can be; scripts without letters need more."""
@@ -38,6 +48,8 @@ class Decoded:
     mean_log_probability: float
     no_speech_probability: float
     capped: bool  # it was still writing when the token cap stopped it
+    seconds: float  # of audio
+    language: str | None = None
 
 
 def verdict(decoded: Decoded, gates: Gates) -> str | None:
@@ -52,6 +64,8 @@ def verdict(decoded: Decoded, gates: Gates) -> str | None:
         return "no speech"
     if decoded.capped:
         return "token rate"
+    if gates.sayable(decoded):
+        return None
     if gates.repeated_share is not None and repeated_share(decoded.text) >= gates.repeated_share:
         return "repetition"
     if (

@@ -133,6 +133,8 @@ class Shelf:
         name = name or source.resolve().name.removeprefix("faster-whisper-")
         if not NAME.fullmatch(name):
             raise ModelUnavailable(f"model '{name}': a name has letters, digits, '.', '_' and '-'")
+        if not source.is_dir():
+            raise ModelUnavailable(f"{source}: there is no such folder")
         for file in REQUIRED_FILES:
             if not (source / file).is_file():
                 raise ModelUnavailable(

@@ -34,13 +34,18 @@ class Hardware:
 
     def resolved(self) -> "Hardware":
         """Return the same with nothing left open."""
-        import ctranslate2
-
         device = self.device
         if device == "auto":
-            device = "cuda" if ctranslate2.get_cuda_device_count() else "cpu"
+            device = "cuda" if cuda_devices() else "cpu"
         cores = len(os.sched_getaffinity(0))
         return Hardware(device, self.threads or min(cores, 4))
+
+
+def cuda_devices() -> int:
+    """Return how many GPUs CTranslate2 can use."""
+    import ctranslate2
+
+    return int(ctranslate2.get_cuda_device_count())
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +192,8 @@ class Whisper:
             mean_log_probability=result.scores[0] * len(tokens) / (len(tokens) + 1),
             no_speech_probability=result.no_speech_prob,
             capped=len(result.sequences_ids[0]) >= cap,
+            seconds=seconds,
+            language=language,
         )
 
     def _words(
@@ -222,6 +229,6 @@ def check_language(model: Model, language: str | None) -> None:
     """Raise if an English-only model is asked for another language, before it is loaded."""
     if model.english_only and language not in (None, "en"):
         raise LanguageUnsupported(
-            f"language '{language}': the model '{model.name}' knows English only; install a "
-            "multilingual one with pip install 'scribebox[multilingual]' and choose --model base"
+            f"language '{language}': the model '{model.name}' knows English only; install the "
+            "multilingual one with pip install 'scribebox[multilingual]' and use the model 'base'"
         )

@@ -155,6 +155,7 @@ class Worker:
             else:
                 log.error("the model can't be loaded", exc_info=error)
                 self._failure = ModelUnavailable(f"the model can't be loaded: {error}")
+            log.error("nothing can be transcribed: %s", self._failure)
             for ticket in self._waiting:
                 ticket.fail(self._failure)
             self._waiting.clear()

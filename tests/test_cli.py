@@ -6,10 +6,13 @@ import signal
 import subprocess
 import time
 
+import numpy as np
 import psutil
 import pytest
 from running_box import SCRIBEBOX, WAIT_S, clean_environment, scribebox
-from speech_fixtures import SPEECH, fixture, quiet_flac, words_wrong
+from speech_fixtures import SPEECH, fixture, hiss, quiet_flac, words_wrong, write_wav
+
+from engine.audio import read
 
 TINY = ("--model", "tiny.en")
 
@@ -81,6 +84,50 @@ def test_a_file_cut_short_gives_what_is_there_and_says_so_with_exit_code_1(tmp_p
     assert done.returncode == 1
     assert "Good morning" in done.stdout
     assert "cut short" in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+def test_a_sentence_that_is_really_said_again_and_again_is_written_down(tmp_path):
+    sentence = read(SPEECH / "dictation.flac")
+    path = write_wav(tmp_path / "again.wav", np.concatenate([sentence] * 4))
+    done = scribebox("transcribe", *TINY, path, "--data", tmp_path)
+    assert done.stdout.lower().count("finance team") == 4
+    assert done.stderr == ""
+
+
+def test_silence_is_an_empty_text_and_said_to_be(tmp_path):
+    path = write_wav(tmp_path / "quiet.wav", hiss(3, level=0.001))
+    done = scribebox("transcribe", *TINY, path, "--data", tmp_path)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == f"scribebox: {path}: no speech was found\n"
+
+
+def test_the_recording_is_never_overwritten_and_no_transcript_by_another(tmp_path):
+    audio = write_wav(tmp_path / "a.wav", hiss(1))
+    before = audio.read_bytes()
+    done = scribebox("transcribe", *TINY, audio, "-o", audio, "--data", tmp_path)
+    assert done.returncode == 2 and "overwrite" in done.stderr
+    assert audio.read_bytes() == before
+    twin = write_wav(tmp_path / "a.mp3", hiss(1))
+    done = scribebox("transcribe", *TINY, audio, twin, "-o", tmp_path, "--data", tmp_path)
+    assert done.returncode == 2 and "a.txt" in done.stderr
+
+
+def test_the_ending_of_the_output_says_the_format_and_a_slash_makes_a_folder(tmp_path):
+    audio = SPEECH / "dictation.flac"
+    out = tmp_path / "talk.srt"
+    assert scribebox("transcribe", *TINY, audio, "-o", out, "--data", tmp_path).returncode == 0
+    assert "-->" in out.read_text()
+    folder = f"{tmp_path}/new/folder/"
+    assert scribebox("transcribe", *TINY, audio, "-o", folder, "--data", tmp_path).returncode == 0
+    assert (tmp_path / "new" / "folder" / "dictation.txt").exists()
+
+
+def test_an_output_on_a_full_disk_is_one_line(tmp_path):
+    done = scribebox(
+        "transcribe", *TINY, SPEECH / "dictation.flac", "-o", "/dev/full", "--data", tmp_path
+    )
+    assert done.returncode == 1
+    assert "No space left" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
 def test_another_language_than_the_model_knows_is_refused_with_the_extra_that_helps(tmp_path):
@@ -177,6 +224,21 @@ def test_the_doctor_finds_a_fresh_box_healthy(tmp_path):
     assert done.returncode == 0
     assert findings["model"]["state"] == "ok" and findings["decoder"]["state"] == "ok"
     assert not (tmp_path / "new" / "scribebox.db").exists()
+
+
+@pytest.mark.parametrize(
+    ("settings", "check"),
+    [
+        ({"SCRIBEBOX_DATA_DIR": "/proc/x"}, "folder"),
+        ({"SCRIBEBOX_DATA_DIR": "/etc/hostname"}, "folder"),
+        ({"SCRIBEBOX_MODEL": "tiny.en", "SCRIBEBOX_LANGUAGE": "de"}, "model"),
+    ],
+)
+def test_the_doctor_finds_what_would_fail(tmp_path, settings, check):
+    done = scribebox("doctor", "--json", **{"SCRIBEBOX_DATA_DIR": str(tmp_path), **settings})
+    assert done.returncode == 1
+    findings = {finding["check"]: finding for finding in json.loads(done.stdout)}
+    assert findings[check]["state"] == "failed"
 
 
 def test_the_doctor_names_the_command_that_mends_a_missing_model(tmp_path):

@@ -8,8 +8,9 @@ PLAIN = "Please send the new contract to the finance team before lunch."
 LOOP = "thank you very much " * 6
 
 
-def decoded(text=PLAIN, log_probability=-0.2, no_speech=0.01, capped=False):
-    return Decoded(tuple(range(len(text.split()))), text, log_probability, no_speech, capped)
+def decoded(text=PLAIN, log_probability=-0.2, no_speech=0.01, capped=False, seconds=2.0):
+    tokens = tuple(range(len(text.split())))
+    return Decoded(tokens, text, log_probability, no_speech, capped, seconds)
 
 
 def test_plain_speech_passes_every_gate():
@@ -39,6 +40,11 @@ def test_a_phrase_said_over_and_over_is_held_back():
 
 def test_text_that_compresses_too_well_is_held_back():
     assert verdict(decoded("no no " * 40), Gates(repeated_share=None)) == "compression"
+
+
+def test_a_phrase_that_people_had_the_time_to_say_over_and_over_is_speech():
+    assert verdict(decoded(LOOP, seconds=6.0), Gates()) is None
+    assert verdict(decoded("no no " * 40, seconds=30.0), Gates()) is None
 
 
 def test_a_limit_of_none_opens_its_gate():

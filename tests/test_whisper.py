@@ -24,7 +24,7 @@ def text_of(heard):
 
 
 def decoded(text):
-    return Decoded((1, 2), text, -0.2, 0.0, capped=False)
+    return Decoded((1, 2), text, -0.2, 0.0, capped=False, seconds=2.0)
 
 
 def timed(text, *spans):

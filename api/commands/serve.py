@@ -3,9 +3,11 @@
 import argparse
 import contextlib
 import logging
+import os
 import sys
 from pathlib import Path
 
+from appliance.data_folder import DataFolder
 from appliance.settings import Settings, load
 
 log = logging.getLogger("scribebox")
@@ -26,7 +28,9 @@ def run(arguments: argparse.Namespace) -> int:
     from api import app, server
     from appliance.box import Box
 
-    listener = server.bind(settings)
+    os.umask(0o077)  # whatever the box writes is its owner's
+    with DataFolder(settings.data_dir).make().held("serve"):
+        listener = server.bind(settings)  # inside: who holds the folder is the better news
     url = server.url_of(listener, settings)
     started: list[Box] = []
     failed: list[Exception] = []
@@ -36,8 +40,10 @@ def run(arguments: argparse.Namespace) -> int:
 
     application = app.create(settings, url, started.append, failed.append)
     configuration = server.configuration(application, settings)
-    with contextlib.suppress(SystemExit):  # uvicorn's word for a start that failed
-        server.Server(configuration, on_listening, lambda: log.info("stopping")).run([listener])
+    box_server = server.Server(configuration, on_listening, lambda: log.info("stopping"))
+    # uvicorn's word for a start that failed, and the way to stop it, raised once it has
+    with contextlib.suppress(SystemExit, KeyboardInterrupt):
+        box_server.run([listener])
     if failed:
         raise failed[0]
     return 0  # only after Ctrl-C: SIGTERM ends the process once everything is closed

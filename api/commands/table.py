@@ -1,4 +1,4 @@
-"""Show rows on a terminal as a table, in a pipe as tab-separated lines, or as JSON."""
+"""Show rows on a terminal as a table, in a pipe as tab-separated lines with a head, or as JSON."""
 
 import json
 import sys
@@ -14,6 +14,7 @@ def show(rows: Sequence[dict[str, Any]], as_json: bool) -> None:
     if not rows:
         return
     if not sys.stdout.isatty():
+        print("\t".join(rows[0]))
         for row in rows:
             print("\t".join(plain(value) for value in row.values()))
         return

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from appliance.errors import SettingRefused
 from appliance.settings import Settings, load
 from engine.errors import AudioUnreadable, Cancelled, EngineError
 from engine.models import Shelf
@@ -26,9 +27,11 @@ def add(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("files", nargs="+", metavar="FILE", type=Path, help="audio or video")
     parser.add_argument("--model", help="Whisper model (default: the best one installed)")
     parser.add_argument("--language", help="ISO 639-1 code (default: detected)")
-    parser.add_argument("--format", choices=FORMAT_NAMES, default="txt", help="default txt")
     parser.add_argument(
-        "-o", "--output", type=Path, metavar="PATH", help="file, or folder for several files"
+        "--format", choices=FORMAT_NAMES, help="default: by the ending of PATH, else txt"
+    )
+    parser.add_argument(
+        "-o", "--output", metavar="PATH", help="file, or folder (made if it ends in /)"
     )
     parser.add_argument("--json", action="store_true", help="one JSON document on stdout")
     parser.add_argument("--data", metavar="DIR", help="data folder (for its models)")
@@ -38,7 +41,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Transcribe each file; one that fails is one line on stderr and does not stop the rest."""
     given = {"model": arguments.model, "language": arguments.language, "data_dir": arguments.data}
     settings = load(overrides=given)
-    check_output(arguments)
+    settle_output(arguments)
     model = Shelf(settings.data_dir / "models").find(settings.model)
     check_language(model, settings.language)
     hardware = Hardware(settings.device, settings.threads)
@@ -58,6 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
             if transcript.warning:
                 complain(f"{path}: {transcript.warning}")
                 failed = True
+            tell_held_back(path, transcript)
             elapsed_s = time.monotonic() - started
             results.append({"path": str(path), **as_dict(transcript), **timing(elapsed_s)})
             if not arguments.json:
@@ -138,42 +142,69 @@ def mover(all_bars: Any, task: Any) -> Callable[[Progress], None]:
     return move
 
 
-def check_output(arguments: argparse.Namespace) -> None:
-    """Refuse an output that can't be written before any work is done."""
-    from appliance.errors import SettingRefused
-
-    output: Path | None = arguments.output
-    if arguments.format == "docx" and output is None and sys.stdout.isatty():
-        raise SettingRefused("--format docx is not text: say where to with -o PATH")
+def settle_output(arguments: argparse.Namespace) -> None:
+    """Decide where to and in which format; refuse what can't be before any work is done."""
+    asked: str | None = None if arguments.output == "-" else arguments.output
+    output = arguments.output = Path(asked) if asked else None
+    if asked and asked.endswith("/"):
+        Path(asked).mkdir(parents=True, exist_ok=True)
+    if arguments.format is None:
+        ending = output.suffix.removeprefix(".") if output and not output.is_dir() else ""
+        arguments.format = ending if ending in FORMAT_NAMES else "txt"
+    several = len(arguments.files) > 1
     if output is None:
+        if not arguments.json and arguments.format == "docx" and sys.stdout.isatty():
+            raise SettingRefused("--format docx is not text: say where to with -o PATH")
+        if not arguments.json and several and arguments.format not in ("txt", "md"):
+            raise SettingRefused(
+                f"--format {arguments.format}: several files can't be one; name a folder with -o"
+            )
         return
-    if len(arguments.files) > 1 and not output.is_dir():
-        raise SettingRefused(f"-o '{output}': for several files, name a folder that exists")
+    if several and not output.is_dir():
+        raise SettingRefused(f"-o '{output}': for several files, name a folder: -o '{output}/'")
     if not output.is_dir() and not output.absolute().parent.is_dir():
         raise SettingRefused(f"-o '{output}': there is no folder {output.absolute().parent}")
-    stems = [path.stem for path in arguments.files]
-    if output.is_dir() and len(set(stems)) < len(stems):
-        twice = next(stem for stem in stems if stems.count(stem) > 1)
-        raise SettingRefused(
-            f"-o '{output}': several files would become {twice}.{arguments.format} there; "
-            "transcribe them one at a time"
-        )
+    targets = [target(path, arguments) for path in arguments.files]
+    for path, wanted in zip(arguments.files, targets, strict=True):
+        if targets.count(wanted) > 1:
+            raise SettingRefused(
+                f"-o '{output}': several files would become {wanted}; transcribe them one at a time"
+            )
+        if wanted.exists() and path.exists() and wanted.samefile(path):
+            raise SettingRefused(f"-o '{output}': would overwrite the recording {path}")
+
+
+def target(path: Path, arguments: argparse.Namespace) -> Path:
+    """Return the file that the transcript of `path` goes to."""
+    output: Path = arguments.output
+    if output.is_dir():
+        return output / f"{path.stem}.{FORMATS[arguments.format].extension}"
+    return output
 
 
 def put(transcript: Transcript, path: Path, arguments: argparse.Namespace) -> None:
     """Write the transcript to stdout, or to the file or folder asked for."""
     content = write(transcript, arguments.format, path.stem)
-    output: Path | None = arguments.output
-    if output is None:
+    if arguments.output is None:
         if len(arguments.files) > 1 and arguments.format in ("txt", "md"):
             sys.stderr.write(f"{path}:\n")
         sys.stdout.flush()
         sys.stdout.buffer.write(content)
         sys.stdout.buffer.flush()
         return
-    if output.is_dir():
-        output = output / f"{path.stem}.{FORMATS[arguments.format].extension}"
-    output.write_bytes(content)
+    target(path, arguments).write_bytes(content)
+
+
+def tell_held_back(path: Path, transcript: Transcript) -> None:
+    """Say what the text doesn't show: passages held back, or that nothing was said."""
+    held = transcript.suppressed
+    if held:
+        seconds = sum(segment.end_ms - segment.start_ms for segment in held) / 1000
+        reasons = ", ".join(sorted({str(segment.suppressed) for segment in held}))
+        what = "1 passage" if len(held) == 1 else f"{len(held)} passages"
+        complain(f"{path}: {what} ({seconds:.1f} s) held back ({reasons}); --json shows them")
+    elif not transcript.spoken and not transcript.warning:
+        complain(f"{path}: no speech was found")
 
 
 def tell_speed(path: Path, transcript: Transcript, elapsed_s: float) -> None:
