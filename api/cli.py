@@ -44,14 +44,14 @@ def module(name: str):  # type: ignore[no-untyped-def]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")  # nothing leaves the box unasked
     from appliance.errors import Refused, ScribeboxError, SettingRefused
     from engine.errors import EngineError, LanguageUnsupported
 
     parsed = parser().parse_args(arguments)
     try:
         status = int(module(parsed.command).run(parsed))
-        sys.stdout.flush()  # here, where a closed pipe is no surprise
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where a closed pipe is no surprise
         return status
     except (SettingRefused, Refused, LanguageUnsupported) as error:
         return complain(error, WRONG_USE)

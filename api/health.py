@@ -56,6 +56,8 @@ def disk(box: Box) -> Check:
 
 def engine(box: Box) -> Check:
     """Ask the worker; without a model the box still serves what it has."""
+    if not box.uploads.alive:
+        return Check(FAILED, "the queue of jobs has stopped; restart the box")
     if box.worker.failure is not None:
         return Check(DEGRADED, "no model is loaded; run scribebox doctor on the box")
     return Check(OK, None if box.worker.state == "ready" else "the model is being loaded")

@@ -22,7 +22,7 @@ class AllowedHosts:
         """Pass the request on, or answer 400."""
         if scope["type"] in ("http", "websocket"):
             given = dict(scope["headers"]).get(b"host", b"").decode("latin-1")
-            if host_of(given) not in self._names:
+            if host_of(given) not in self._names and not is_address(host_of(given)):
                 await refuse(scope, send, given)
                 return
         await self._app(scope, receive, send)
@@ -54,6 +54,15 @@ def host_of(header: str) -> str:
     with contextlib.suppress(ValueError):
         host = str(ipaddress.ip_address(host))
     return host.rstrip(".")
+
+
+def is_address(host: str) -> bool:
+    """Tell whether it is an address: rebinding needs a name, and the box may have many."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def own_names(settings: Settings) -> frozenset[str]:

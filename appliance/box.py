@@ -59,7 +59,7 @@ def running(settings: Settings, url: str) -> Iterator[Box]:
     """
     folder = DataFolder(settings.data_dir).make()
     with folder.held("serve", url=url), contextlib.ExitStack() as stack:
-        folder, database, new_admin_key = open_store(settings)
+        _, database, new_admin_key = open_store(settings)
         stack.callback(database.close)
         with database.write() as session:
             cut_off = jobs.requeue_running(session)
@@ -67,8 +67,8 @@ def running(settings: Settings, url: str) -> Iterator[Box]:
             log.warning("%d jobs that were cut off start again", cut_off)
         worker = engine(settings).start()
         stack.callback(worker.stop)
-        uploads = Uploads(database, folder, worker, settings.language).start()
+        uploads = Uploads(database, folder, worker, settings.language)
+        welcome.say_hello(database, uploads)
+        uploads.start()
         stack.callback(uploads.stop)
-        if new_admin_key is not None:
-            welcome.say_hello(database, uploads)
         yield Box(settings, folder, database, worker, uploads, new_admin_key)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from appliance.errors import FolderBusy, SettingRefused
+from engine.audio import sync_folder
 
 
 class DataFolder:
@@ -74,3 +75,4 @@ def write_private(path: Path, text: str) -> None:
         file.flush()
         os.fsync(file.fileno())
     part.replace(path)
+    sync_folder(path.parent)

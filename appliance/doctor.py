@@ -10,10 +10,9 @@ from dataclasses import dataclass
 from importlib.resources import as_file, files
 from pathlib import Path
 
-from appliance.errors import ScribeboxError, SettingRefused
+from appliance.errors import SettingRefused
 from appliance.settings import LOOPBACK, Settings
 from engine.audio import SAMPLE_RATE, read
-from engine.errors import EngineError
 from engine.models import Shelf
 from engine.whisper import Hardware, check_language, cuda_devices
 
@@ -39,7 +38,7 @@ def examine(settings: Settings) -> list[Finding]:
     for check in checks:
         try:
             findings.append(check(settings))
-        except (ScribeboxError, EngineError, OSError, sqlite3.Error) as error:
+        except Exception as error:  # a look must never end the examination
             findings.append(Finding(check.__name__, "failed", str(error)))
     return findings
 
@@ -93,7 +92,7 @@ def database(settings: Settings) -> Finding:
     path = settings.data_dir / "scribebox.db"
     if not path.exists():
         return Finding("database", "ok", "will be made at the first start")
-    with sqlite3.connect(f"file:{path}?mode=ro", uri=True) as connection:
+    with sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True) as connection:
         said = connection.execute("PRAGMA quick_check").fetchone()[0]
     connection.close()
     if said != "ok":

@@ -65,6 +65,13 @@ class Settings(BaseModel):
         "info", "how much is logged to stderr", "debug, info, warning or error"
     )
 
+    @field_validator("port", "threads", mode="before")
+    @classmethod
+    def _number(cls, value: Any) -> Any:
+        if isinstance(value, bool):
+            raise ValueError("that is no number")
+        return value
+
     @field_validator("allowed_hosts", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
@@ -75,7 +82,10 @@ class Settings(BaseModel):
     @field_validator("data_dir", "tls_cert", "tls_key")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
-        return value.expanduser().absolute() if value is not None else None
+        try:
+            return value.expanduser().absolute() if value is not None else None
+        except RuntimeError:  # ~nobody
+            raise ValueError("there is no such user") from None
 
     @field_validator("tls_cert", "tls_key")
     @classmethod
@@ -109,6 +119,9 @@ def load(
     """Return the settings; `overrides` (the command line's options) come before everything."""
     environ = os.environ if environ is None else environ
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
+    for name, value in given.items():
+        if value == "":
+            raise SettingRefused(f"--{name.removesuffix('_dir')}: '' is refused: it is empty")
     from_env = environment(environ)
     folder = given.get("data_dir") or from_env.get("data_dir")
     path = file_path(environ, Path(folder) if folder else Settings.model_fields["data_dir"].default)
@@ -131,7 +144,8 @@ def environment(environ: Mapping[str, str]) -> dict[str, str]:
         setting = name.removeprefix(PREFIX).lower()
         if setting not in Settings.model_fields:
             raise SettingRefused(f"{name}: there is no such setting{suggestion(setting, PREFIX)}")
-        found[setting] = value
+        if value.strip():  # empty is as good as not set
+            found[setting] = value.strip()
     return found
 
 
@@ -141,7 +155,7 @@ def file_path(environ: Mapping[str, str], data_dir: Path) -> Path | None:
         if not Path(named).is_file():
             raise SettingRefused(f"{CONFIG}: '{named}': there is no such file")
         return Path(named)
-    for folder in (Path.cwd(), data_dir.expanduser()):
+    for folder in (Path.cwd(), data_dir):
         if (folder / FILE_NAME).is_file():
             return folder / FILE_NAME
     return None
@@ -158,6 +172,9 @@ def read_file(path: Path) -> dict[str, Any]:
     for name in content:
         if name not in Settings.model_fields:
             raise SettingRefused(f"{path}, {name}: there is no such setting{suggestion(name)}")
+    for name in ("data_dir", "tls_cert", "tls_key"):  # relative to the file that says so
+        if isinstance(content.get(name), str) and not content[name].startswith("~"):
+            content[name] = str(path.absolute().parent / content[name])
     return content
 
 

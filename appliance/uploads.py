@@ -6,6 +6,7 @@ is queued again by the next start (`appliance.box`), so a file becomes exactly o
 Segments are committed window by window; the session becomes visible whole, at the end.
 """
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -14,6 +15,8 @@ import threading
 import time
 import uuid
 from pathlib import Path
+
+from sqlalchemy.exc import OperationalError
 
 from appliance import notes
 from appliance.data_folder import DataFolder
@@ -29,6 +32,7 @@ from engine.worker import Worker
 
 log = logging.getLogger(__name__)
 PROGRESS_EVERY_S = 1.0
+RETRY_S = 5.0
 
 
 class Uploads:
@@ -46,7 +50,9 @@ class Uploads:
         self._thread = threading.Thread(target=self._run, name="uploads", daemon=True)
 
     def start(self) -> "Uploads":
-        """Begin with what is queued already."""
+        """Sweep out what a crash left half received, and begin with what is queued already."""
+        for part in self._folder.audio.glob("*.part"):
+            part.unlink()
         self._thread.start()
         return self
 
@@ -66,10 +72,14 @@ class Uploads:
         """Copy a file of this machine into the box and queue it; return the job's number."""
         name = f"{uuid.uuid4().hex}{source.suffix.lower()}"
         part = self._folder.audio / f"{name}.part"
-        with source.open("rb") as inp, part.open("wb") as out:
-            shutil.copyfileobj(inp, out, 1 << 20)
-            out.flush()
-            os.fsync(out.fileno())
+        try:
+            with source.open("rb") as inp, part.open("wb") as out:
+                shutil.copyfileobj(inp, out, 1 << 20)
+                out.flush()
+                os.fsync(out.fileno())
+        except OSError:
+            part.unlink(missing_ok=True)
+            raise
         return self.add(part, name, account_id, title=title, language=language)
 
     def add(
@@ -113,19 +123,33 @@ class Uploads:
             if self._current is not None and self._current[0] == job_id:
                 self._current[1].cancel()
 
+    @property
+    def alive(self) -> bool:
+        """Tell whether jobs are being taken."""
+        return self._thread.is_alive()
+
     def _run(self) -> None:
-        while not self._closing:
+        while True:
             self._wake.clear()
-            with self._database.write() as session:
-                job = jobs.take(session)
-            if job is None:
-                self._wake.wait()
-                continue
+            if self._closing:
+                return
             try:
-                self._carry_out(job)
+                job = self._take()
+                if job is None:
+                    self._wake.wait()
+                else:
+                    self._carry_out(job)
             except Exception:  # the queue must go on whatever happens to one job
-                log.exception("job %s failed unexpectedly", job.id)
-                self._end(job, JobState.FAILED, "an internal error; see the log of the box")
+                log.exception("a job stumbled; it is tried again in %g s", RETRY_S)
+                self._wake.wait(RETRY_S)
+
+    def _take(self) -> Job | None:
+        """Return the next job; None if there is none, or no engine to do it with."""
+        if self._worker.failure is not None:
+            return None  # the jobs stay queued for a start with a better model
+        with self._database.write() as session:
+            jobs.requeue_running(session)  # this thread takes one at a time: a stumble left it
+            return jobs.take(session)
 
     def _carry_out(self, job: Job) -> None:
         assert job.id is not None
@@ -143,10 +167,14 @@ class Uploads:
             self._current = (job.id, transcription)
         started = time.monotonic()
         try:
+            if self._closing or not self._is_running(job):
+                return  # cancelled between being taken and being known here
             transcript = transcription.run()
         except Cancelled:
             return  # the row says so already, or this process is ending and it goes on later
         except EngineError as error:
+            if self._worker.failure is not None:
+                return  # not the file's fault: it stays, and is queued again by the next start
             reason = str(error).removeprefix(f"{transcription.path}: ")
             log.warning("job %s failed: %s", job.id, reason)
             self._end(job, JobState.FAILED, reason)
@@ -163,17 +191,24 @@ class Uploads:
             elapsed_s,
         )
 
+    def _is_running(self, job: Job) -> bool:
+        with self._database.read() as session:
+            row = session.get(Job, job.id)
+            return row is not None and row.state is JobState.RUNNING
+
     def _keep(self, job: Job, segments: tuple[Segment, ...]) -> None:
         with self._database.write() as session:
-            if session.get_one(Job, job.id).state is JobState.RUNNING:
-                sessions.add_segments(session, job.session_id, segments)
+            row = session.get(Job, job.id)
+            if row is None or row.state is not JobState.RUNNING:
+                raise Cancelled(f"job {job.id} was cancelled")
+            sessions.add_segments(session, job.session_id, segments)
 
     def _finish(self, job: Job, transcript: Transcript) -> None:
         seconds = transcript.duration_ms / 1000
         note = notes.note(transcript.spoken)
         with self._database.write() as session:
-            job = session.get_one(Job, job.id)
-            if job.state is not JobState.RUNNING:
+            found = session.get(Job, job.id)
+            if found is None or found.state is not JobState.RUNNING:
                 return  # cancelled at the last moment
             row = session.get_one(SessionRow, job.session_id)
             sessions.finish(
@@ -188,15 +223,15 @@ class Uploads:
                 elapsed_seconds=seconds,
                 warning=transcript.warning,
             )
-            jobs.end(session, job, JobState.DONE)
+            jobs.end(session, found, JobState.DONE)
 
     def _end(self, job: Job, state: JobState, error: str) -> None:
         with self._database.write() as session:
-            job = session.get_one(Job, job.id)
-            if job.state is JobState.RUNNING:
+            found = session.get(Job, job.id)
+            if found is not None and found.state is JobState.RUNNING:
                 sessions.clear_segments(session, job.session_id)
                 sessions.fail(session, session.get_one(SessionRow, job.session_id))
-                jobs.end(session, job, state, error)
+                jobs.end(session, found, state, error)
 
 
 class ProgressNote:
@@ -209,7 +244,8 @@ class ProgressNote:
         if time.monotonic() - self._last < PROGRESS_EVERY_S:
             return
         self._last = time.monotonic()
-        with self._database.write() as session:
+        # a figure that can't be written now is written a second later: no reason to stop
+        with contextlib.suppress(OperationalError), self._database.write() as session:
             job = session.get(Job, self._job_id)
             if job is not None and job.state is JobState.RUNNING:
                 job.progress = progress.share

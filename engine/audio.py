@@ -35,6 +35,7 @@ class DecodeLimits:
 
     memory_bytes: int = 2 << 30  # address space, of which libraries alone map a few hundred MiB
     cpu_seconds: int = 3600
+    audio_seconds: int = 100 * 3600  # a few kilobytes can claim years
 
 
 class Decoding:
@@ -43,7 +44,8 @@ class Decoding:
         with Decoding(path) as decoding:
             for block in decoding: ...
 
-    `seconds` is the length the file declares (None if it doesn't) and is known from the start.
+    The child is started at once, and its verdict on the file read on entering the block. `seconds`
+    is the length the file declares (None if it doesn't), known from then on.
     After the last block `warning` says whether the file was cut short or damaged.
     """
 
@@ -52,7 +54,7 @@ class Decoding:
         self.warning: str | None = None
         self.seconds: float | None = None
         self.samples = 0
-        limits = limits or DecodeLimits()
+        self._limits = limits = limits or DecodeLimits()
         if not path.exists():
             raise AudioUnreadable(f"{path}: no such file")
         if not path.is_file():
@@ -65,21 +67,13 @@ class Decoding:
             if os.fstat(source.fileno()).st_size == 0:
                 raise AudioUnreadable(f"{path}: is empty (0 bytes)")
             self._child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "engine.decoder", *map(str, astuple(limits))],
+                [sys.executable, "-P", "-m", "engine.decoder", *map(str, astuple(limits)[:2])],
                 stdin=source,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
                 start_new_session=True,  # Ctrl-C is the parent's to answer
             )
-        try:
-            header = self._out.readline()
-            if not header:
-                self._finish()
-            self.seconds = json.loads(header)["seconds"]
-        except BaseException:
-            self.close()
-            raise
 
     @property
     def pid(self) -> int:
@@ -94,6 +88,11 @@ class Decoding:
     def __iter__(self) -> Iterator[Samples]:
         while data := self._out.read(2 * BLOCK_SAMPLES):
             self.samples += len(data) // 2
+            if self.samples > self._limits.audio_seconds * SAMPLE_RATE:
+                raise AudioUnreadable(
+                    f"{self.path}: holds more than {self._limits.audio_seconds // 3600} hours; "
+                    "cut it into shorter files"
+                )
             yield np.frombuffer(data[: len(data) // 2 * 2], np.int16)
         self._finish()
 
@@ -128,6 +127,14 @@ class Decoding:
         self._child.wait()
 
     def __enter__(self) -> Self:
+        try:
+            header = self._out.readline()
+            if not header:
+                self._finish()
+            self.seconds = json.loads(header)["seconds"]
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(

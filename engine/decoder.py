@@ -26,6 +26,7 @@ DEMUXERS = (
 )
 READABLE, REFUSED = 0, 3
 MAX_CORRUPT_PACKETS = 1000
+LOWEST_RATE = 4000  # Hz, half of a telephone's
 
 
 class Unreadable(Exception):
@@ -76,6 +77,10 @@ def decode(source: Any, out: BinaryIO) -> dict[str, Any]:
     out.write(json.dumps(header).encode() + b"\n")
     if context is None:
         raise Unreadable("holds audio in a codec this box can't decode, or is encrypted")
+    if context.sample_rate < LOWEST_RATE:
+        raise Unreadable(
+            f"has a sample rate of {context.sample_rate} Hz; {LOWEST_RATE} is the least"
+        )
     samples = 0
     corrupt = [0]
     for block in resampled(frames(container, stream, corrupt)):
@@ -99,7 +104,7 @@ def wav_seconds(source: Any) -> float | None:
         if (
             name == b"data"
         ):  # 0 and the largest number mean "not known yet": a file cut while written
-            known = byte_rate and 0 < size < 0xFFFF_F000
+            known = byte_rate and 0 < size < 0x7FFF_0000
             return size / byte_rate if known else None
         at += 8 + size + size % 2
     return None

@@ -103,7 +103,8 @@ class Shelf:
             raise ModelUnavailable(f"model '{name}': a name has letters, digits, '.', '_' and '-'")
         if (self.folder / name / SUMS).is_file():
             folder = self.folder / name
-            return Model(name, folder, "imported", recorded_digests(folder / SUMS))
+            pinned = PACKAGED[name].digests if name in PACKAGED else {}
+            return Model(name, folder, "imported", recorded_digests(folder / SUMS) | pinned)
         if name not in PACKAGED:
             raise ModelUnavailable(
                 f"model '{name}' is not installed (installed: {', '.join(self.names()) or 'none'});"
@@ -201,7 +202,11 @@ class Shelf:
                     os.fsync(out.fileno())
                 sums[file] = sha256(made / file)
             Model(name, made, "package", digests).verify()
-            (made / SUMS).write_text("".join(f"{d}  {f}\n" for f, d in sums.items()))
+            with (made / SUMS).open("w") as listed:
+                listed.write("".join(f"{d}  {f}\n" for f, d in sums.items()))
+                listed.flush()
+                os.fsync(listed.fileno())
+            sync_folder(made)
             if not (target / SUMS).is_file():  # else another process was first
                 try:
                     made.rename(target)
@@ -223,9 +228,16 @@ def hub_repository(name: str) -> str:
 
 
 def recorded_digests(sums: Path) -> dict[str, str]:
-    """Read a SHA256SUMS file."""
-    lines = (line.split(maxsplit=1) for line in sums.read_text().splitlines() if line.strip())
-    return {file: digest for digest, file in lines}
+    """Read a SHA256SUMS file, which must name every file that a model needs."""
+    try:
+        found = {
+            file.strip(): digest for digest, file in map(str.split, sums.read_text().splitlines())
+        }
+    except (ValueError, OSError) as error:
+        raise ModelUnavailable(f"{sums}: can't be read; remove {sums.parent}") from error
+    if missing := [file for file in REQUIRED_FILES if file not in found]:
+        raise ModelUnavailable(f"{sums}: lacks {', '.join(missing)}; remove {sums.parent}")
+    return found
 
 
 def sha256(path: Path) -> str:

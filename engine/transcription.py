@@ -17,7 +17,7 @@ from engine.errors import AudioUnreadable, Cancelled
 from engine.segmenter import FILE, Profile, Segmenter, Utterance
 from engine.transcript import Segment, Transcript
 from engine.vad import CHUNK_SAMPLES, Silero
-from engine.whisper import Request
+from engine.whisper import Request, Whisper
 from engine.worker import Priority, Ticket, Worker
 
 AHEAD = 2  # windows queued while one is being transcribed
@@ -72,10 +72,11 @@ class FileTranscription:
 
     def run(self) -> Transcript:
         """Return the transcript of the whole file."""
-        self.worker.model().check_language(self.request.language)
+        self._model().check_language(self.request.language)
         try:
-            with Decoding(self.path, self.limits) as decoding:
-                self._decoding = decoding
+            self._decoding = Decoding(self.path, self.limits)
+            with self._decoding as decoding:
+                self._check()  # cancelled before there was a decoder to end
                 for utterance in utterances(decoding, self.profile, self._report_silence):
                     self._queue(utterance, decoding)
                 while self._queued:
@@ -95,6 +96,15 @@ class FileTranscription:
             duration_ms=decoding.samples * 1000 // SAMPLE_RATE,
             warning=decoding.warning,
         )
+
+    def _model(self) -> Whisper:
+        """Wait for the model, which may take a while to load."""
+        while True:
+            self._check()
+            try:
+                return self.worker.model(POLL_S)
+            except TimeoutError:
+                continue
 
     def _queue(self, utterance: Utterance, decoding: Decoding) -> None:
         request = replace(self.request, language=self._language)

@@ -70,7 +70,6 @@ class Whisper:
     """A loaded model."""
 
     def __init__(self, model: Model, hardware: Hardware | None = None) -> None:
-        os.environ.setdefault("HF_HUB_OFFLINE", "1")
         from faster_whisper import WhisperModel
 
         model.verify()
@@ -172,12 +171,15 @@ class Whisper:
     ) -> Decoded:
         from faster_whisper.transcribe import get_suppressed_tokens
 
+        # CTranslate2 stops at the smaller of max_length / 2 and max_length - len(prompt)
         cap = gates.token_cap(seconds, language)
+        max_length = min(2 * max(cap, len(prompt)), MAX_TOKENS)
+        limit = min(max_length // 2, max_length - len(prompt))
         result = self._whisper.model.generate(
             encoded,
             [prompt],
             beam_size=beam_size(self.model.name),
-            max_length=min(len(prompt) + cap, MAX_TOKENS),
+            max_length=max_length,
             sampling_temperature=temperature or 1.0,
             sampling_topk=0 if temperature else 1,
             return_scores=True,
@@ -191,7 +193,7 @@ class Whisper:
             text=tokenizer.decode(list(tokens)).strip(),
             mean_log_probability=result.scores[0] * len(tokens) / (len(tokens) + 1),
             no_speech_probability=result.no_speech_prob,
-            capped=len(result.sequences_ids[0]) >= cap,
+            capped=len(result.sequences_ids[0]) >= limit,
             seconds=seconds,
             language=language,
         )

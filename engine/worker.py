@@ -146,7 +146,7 @@ class Worker:
                 ticket.finish(whisper.transcribe(ticket.samples, ticket.request))
             except Exception as error:
                 log.warning("a window could not be transcribed: %s", type(error).__name__)
-                ticket.fail(error)
+                ticket.fail(error if not isinstance(error, RuntimeError) else engine_error(error))
 
     def _fail(self, error: Exception) -> None:
         with self._changed:
@@ -173,6 +173,11 @@ class Worker:
                     self._waiting.remove(ticket)
                     return ticket
                 self._changed.wait()
+
+
+def engine_error(error: RuntimeError) -> EngineError:
+    """Return what CTranslate2 says (out of memory, a lost GPU) as an error of the engine."""
+    return EngineError(f"a window could not be transcribed: {error}")
 
 
 def choose(waiting: list[Ticket], patient_since: float) -> Ticket:

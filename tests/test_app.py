@@ -221,7 +221,8 @@ def test_a_foreign_host_is_refused_and_the_boxes_own_names_are_not(tmp_path):
     application = app.create(settings, "http://127.0.0.1:1")
     with TestClient(hosts.AllowedHosts(application, hosts.own_names(settings))) as client:
         assert client.get("/health", headers={"Host": "scribe.lan:8080"}).status_code == 200
-        assert client.get("/health", headers={"Host": "127.0.0.1"}).status_code == 200
+        for address in ("127.0.0.1", "10.1.2.3:8080", "[fd00::2]:8080"):
+            assert client.get("/health", headers={"Host": address}).status_code == 200
         answer = client.get("/health", headers={"Host": "evil.example"})
     assert answer.status_code == 400
     assert "allowed_hosts" in answer.json()["detail"]

@@ -391,3 +391,15 @@ def test_a_failed_flac_leaves_the_old_one(tmp_path):
         write_flac(path, [])
     assert np.array_equal(read(path), tone(1))
     assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_file_that_claims_an_absurd_rate_or_length_is_refused(tmp_path):
+    slow = write_wav(tmp_path / "slow.wav", hiss(1), rate=100)
+    with pytest.raises(AudioUnreadable, match="sample rate of 100 Hz"):
+        read(slow)
+    long = write_wav(tmp_path / "long.wav", hiss(10))
+    with (
+        pytest.raises(AudioUnreadable, match="holds more than"),
+        Decoding(long, DecodeLimits(audio_seconds=5)) as decoding,
+    ):
+        list(decoding)

@@ -4,6 +4,7 @@ import sqlite3
 import threading
 
 import pytest
+from sqlalchemy.exc import IntegrityError
 from sqlmodel import select
 
 from appliance.errors import StoreUnusable
@@ -68,6 +69,22 @@ def test_a_database_of_a_newer_version_is_refused_and_unchanged(tmp_path):
     connection.close()
     with pytest.raises(StoreUnusable, match="newer version"):
         Database(path)
+
+
+def test_what_was_said_is_not_in_the_message_of_an_error(database):
+    with pytest.raises(IntegrityError) as error, database.write() as session:
+        session.add(Account(id=1, name="a secret said in a meeting"))
+        session.flush()
+        session.add(Account(id=2, name="a secret said in a meeting"))
+        session.flush()
+    assert "a secret said" not in str(error.value)
+
+
+def test_any_name_of_a_folder_will_do(tmp_path):
+    folder = tmp_path / "what? #1 100%"
+    folder.mkdir()
+    Database(folder / "scribebox.db").close()
+    assert (folder / "scribebox.db").stat().st_size > 0
 
 
 def test_only_the_owner_may_read_the_file(database):

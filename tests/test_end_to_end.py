@@ -66,7 +66,7 @@ def test_a_server_killed_in_the_first_job_finishes_it_after_the_next_start(tmp_p
         box.stop(signal.SIGKILL)
     with running(*arguments, SCRIBEBOX_MODEL="tiny.en") as box:
         key = (tmp_path / "admin.key").read_text().strip()
-        box.wait_for(r"job 1 done")
+        box.wait_for(r"It heard its sample as")
         found = httpx.get(
             f"{box.url}/api/v1/audioscribe/sessions/",
             headers={"Authorization": f"Bearer {key}"},
@@ -100,3 +100,15 @@ def test_ctrl_c_ends_the_server(tmp_path):
         assert box.stop(signal.SIGINT) in (0, 130, -signal.SIGINT)
         assert "Traceback" not in box.output
     assert "SCRIBEBOX_MODEL" not in clean_environment()
+
+
+def test_the_sample_waits_for_a_model_and_for_other_commands(tmp_path):
+    data = ("--data", str(tmp_path))
+    assert scribebox("accounts", "list", *data).returncode == 0  # makes the box before `serve`
+    with running("--port", "0", *data, SCRIBEBOX_MODEL="absent") as box:
+        box.wait_for(r"model 'absent' is not installed")
+        assert box.url
+        box.stop()
+    with running("--port", "0", *data, SCRIBEBOX_MODEL="tiny.en") as box:
+        box.wait_for(r"words wrong; .* it is session 1$")
+        box.stop()

@@ -1,6 +1,7 @@
 import hashlib
 import json
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -333,3 +334,21 @@ def test_a_pull_without_a_network_is_one_clear_error(own, hub, tmp_path):
     assert "model 'tiny' can't be fetched from Systran/faster-whisper-tiny" in line
     assert "without internet, use scribebox models import DIR" in line
     assert list(own.folder.iterdir()) == []
+
+
+def test_an_empty_list_of_digests_is_no_list(tmp_path, shelf):
+    copied = tmp_path / "mine"
+    shutil.copytree(shelf.find("tiny.en").folder, copied)
+    (copied / SUMS).write_text("")
+    with pytest.raises(ModelUnavailable, match=r"lacks model\.bin"):
+        Shelf(tmp_path).find("mine")
+
+
+def test_the_digests_pinned_here_win_over_those_beside_the_files(tmp_path, shelf):
+    base = tmp_path / "base"
+    shutil.copytree(shelf.find("base").folder, base)
+    (base / "config.json").write_text("{}")
+    lines = [line for line in (base / SUMS).read_text().splitlines() if "config" not in line]
+    (base / SUMS).write_text("\n".join([*lines, f"{sha256(base / 'config.json')}  config.json"]))
+    with pytest.raises(ModelUnavailable, match=r"config\.json"):
+        Shelf(tmp_path).find("base").verify()

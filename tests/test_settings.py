@@ -49,6 +49,7 @@ def test_the_file_is_found_in_the_working_directory_and_in_the_data_folder(tmp_p
         ({"SCRIBEBOX_DEVICE": "tpu"}, ["SCRIBEBOX_DEVICE", "'tpu'", "auto, cpu or cuda"]),
         ({"SCRIBEBOX_LANGUAGE": "English"}, ["SCRIBEBOX_LANGUAGE", "'English'", "ISO 639-1"]),
         ({"SCRIBEBOX_TLS_CERT": "/no"}, ["SCRIBEBOX_TLS_CERT", "'/no'", "the path of a file"]),
+        ({"SCRIBEBOX_DATA_DIR": "~nosuchuser/x"}, ["SCRIBEBOX_DATA_DIR", "no such user"]),
         ({"SCRIBEBOX_PROT": "1"}, ["SCRIBEBOX_PROT", "no such setting", "SCRIBEBOX_PORT"]),
         ({"SCRIBEBOX_CONFIG": "/no.toml"}, ["SCRIBEBOX_CONFIG", "'/no.toml'", "no such file"]),
     ],
@@ -64,6 +65,7 @@ def test_a_wrong_environment_is_refused_with_its_name_its_value_and_what_is_allo
     ("text", "said"),
     [
         ("port = 'x'", ["named.toml, port", "'x'", "0 to 65535"]),
+        ("port = true", ["named.toml, port", "True", "0 to 65535"]),
         ("ports = 1", ["named.toml, ports", "no such setting", "did you mean port?"]),
         ("port = ", ["named.toml", "is not TOML"]),
     ],
@@ -73,6 +75,18 @@ def test_a_wrong_file_is_refused_with_its_place(tmp_path, text, said):
         settings.load(file(tmp_path, text))
     for part in said:
         assert part in str(refused.value)
+
+
+def test_an_empty_variable_is_as_good_as_none_and_an_empty_option_is_refused():
+    found = settings.load({"SCRIBEBOX_DATA_DIR": "", "SCRIBEBOX_MODEL": " "})
+    assert found.data_dir == settings.Settings().data_dir and found.model is None
+    with pytest.raises(SettingRefused, match="--data"):
+        settings.load({}, {"data_dir": ""})
+
+
+def test_a_path_in_the_file_is_relative_to_the_file(tmp_path):
+    environ = file(tmp_path, "data_dir = 'box'")
+    assert settings.load(environ).data_dir == tmp_path / "box"
 
 
 def test_several_wrong_values_are_all_told_at_once():

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from speech_fixtures import SPEECH, fixture, hiss, words_wrong, write_wav
+from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 
 from appliance.data_folder import DataFolder
@@ -13,6 +14,8 @@ from appliance.store import jobs, sessions
 from appliance.store.database import Database
 from appliance.store.entities import Job, JobState, SessionRow, SessionState
 from appliance.uploads import Uploads
+from engine.errors import ModelUnavailable
+from engine.worker import Worker
 
 WAIT_S = 60
 
@@ -157,3 +160,48 @@ def test_the_database_of_another_process_sees_the_session(database, uploads, acc
         rows, total = sessions.page(session, account, 0, 20)
     other.close()
     assert total == 1 and rows[0].finished_at - rows[0].created_at < timedelta(minutes=2)
+
+
+def test_a_database_that_is_locked_for_long_stops_neither_the_queue_nor_the_box(
+    database, folder, account, tiny, monkeypatch
+):
+    monkeypatch.setattr("appliance.uploads.RETRY_S", 0.1)
+    stumbled = threading.Event()
+    take = jobs.take
+
+    def locked(session):
+        if not stumbled.is_set():
+            stumbled.set()
+            raise OperationalError("take", {}, Exception("database is locked"))
+        return take(session)
+
+    monkeypatch.setattr(jobs, "take", locked)
+    uploads = Uploads(database, folder, tiny)
+    job_id = uploads.add_copy(SPEECH / "dictation.flac", account)
+    uploads.start()
+    job, _ = ended(database, job_id)
+    assert stumbled.is_set() and uploads.alive and job.state is JobState.DONE
+    uploads.stop()
+
+
+def test_without_a_model_jobs_wait_for_a_better_start(database, folder, account, tiny):
+    def broken():
+        raise ModelUnavailable("no such model")
+
+    worker = Worker(broken).start()
+    with pytest.raises(ModelUnavailable):
+        worker.model(WAIT_S)
+    first = Uploads(database, folder, worker).start()
+    job_id = first.add_copy(SPEECH / "dictation.flac", account)
+    first.stop()
+    with database.read() as session:
+        assert session.get_one(Job, job_id).state is JobState.QUEUED
+    second = Uploads(database, folder, tiny).start()
+    assert ended(database, job_id)[0].state is JobState.DONE
+    second.stop()
+
+
+def test_what_a_crash_left_half_received_is_swept_out(database, folder, tiny):
+    (folder.audio / "x.flac.part").write_bytes(b"half")
+    Uploads(database, folder, tiny).start().stop()
+    assert list(folder.audio.iterdir()) == []

@@ -1,12 +1,15 @@
+import subprocess
+import sys
 from itertools import pairwise
 
 import numpy as np
 import pytest
+from running_box import clean_environment
 from speech_fixtures import fixture, hiss, words_wrong
 
 from engine.audio import SAMPLE_RATE, read
 from engine.errors import LanguageUnsupported
-from engine.gates import Decoded
+from engine.gates import Decoded, Gates
 from engine.sentences import segments_of
 from engine.transcript import Word
 from engine.whisper import Hardware, Request, check_language
@@ -138,3 +141,29 @@ def test_suppressed_text_is_one_segment_with_its_reason():
     (segment,) = segments_of(raw, decoded("well then"), "whisper-x", 6, "repetition")
     assert (segment.text, segment.suppressed) == ("well then", "repetition")
     assert (segment.start_ms, segment.end_ms) == (100, 2600)
+
+
+def test_a_decode_that_does_not_end_is_known_by_its_length(tiny):
+    """CTranslate2 stops at half of what it is told: the limit that really applies must be ours."""
+    whisper = tiny.model(WAIT_S)
+    speech = read(fixture("meeting").path)[: 20 * 16_000]
+    short = Gates(tokens_per_second=0.5, spare_tokens=8)  # far less than what is said
+    heard = hear(tiny, speech, Request(language="en", gates=short))
+    assert {segment.suppressed for segment in heard.segments} == {"token rate"}
+    assert whisper.model.english_only
+
+
+def test_so_much_as_people_can_say_is_never_cut(tiny):
+    speech = read(fixture("meeting").path)[: 27 * 16_000]
+    fast = np.ascontiguousarray(speech[::2])  # twice as fast, an octave higher
+    heard = hear(tiny, fast, Request(language="en"))
+    assert all(segment.suppressed != "token rate" for segment in heard.segments)
+
+
+def test_nothing_is_written_or_told_by_the_libraries(tmp_path):
+    script = "from engine.vad import session; session(); import faster_whisper, os; "
+    script += "assert os.environ['HF_HUB_OFFLINE'] == '1'"
+    environment = {**clean_environment(), "HOME": str(tmp_path)}
+    environment.pop("ORT_DISABLE_TELEMETRY", None)
+    subprocess.run([sys.executable, "-c", script], env=environment, check=True, timeout=WAIT_S)
+    assert list(tmp_path.rglob("*")) == []

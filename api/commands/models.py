@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from api.commands.table import show
@@ -37,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
     elif arguments.action == "import":
         models = [shelf.import_folder(arguments.folder, arguments.name)]
     else:
-        models = [shelf.find(name) for name in shelf.names()]
+        models = list(sound(shelf))
     chosen = settings.model or next(iter(shelf.names()), None)
     show([described(model, model.name == chosen) for model in models], arguments.json)
     return 0
@@ -56,6 +57,19 @@ def verify(shelf: Shelf, as_json: bool) -> int:
             failed = True
     show(rows, as_json)
     return 1 if failed else 0
+
+
+def sound(shelf: Shelf) -> Iterator[Model]:
+    """Yield the models that are whole; what is wrong with the others goes to stderr."""
+    for name in shelf.names():
+        try:
+            model = shelf.find(name)
+            for file in model.digests:
+                if not (model.folder / file).is_file():
+                    raise ModelUnavailable(f"model '{name}': {model.folder / file} is missing")
+            yield model
+        except ModelUnavailable as error:
+            sys.stderr.write(f"scribebox: {error}\n")
 
 
 def described(model: Model, default: bool) -> dict[str, object]:

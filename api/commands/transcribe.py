@@ -19,7 +19,7 @@ from engine.whisper import Hardware, Request, Whisper, check_language
 from engine.worker import Worker
 from engine.writers import FORMATS, as_dict, write
 
-FORMAT_NAMES = ("txt", "srt", "vtt", "json", "md", "docx")
+FORMAT_NAMES = tuple(FORMATS)
 
 
 def add(parser: argparse.ArgumentParser) -> None:
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
                 transcript = transcribe(path, worker, settings)
             except AudioUnreadable as error:
                 complain(str(error))
-                results.append({"path": str(path), "error": str(error)})
+                results.append({"path": shown(path), "error": str(error)})
                 failed = True
                 continue
             if transcript.warning:
@@ -63,7 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
                 failed = True
             tell_held_back(path, transcript)
             elapsed_s = time.monotonic() - started
-            results.append({"path": str(path), **as_dict(transcript), **timing(elapsed_s)})
+            results.append({"path": shown(path), **as_dict(transcript), **timing(elapsed_s)})
             if not arguments.json:
                 put(transcript, path, arguments)
             tell_speed(path, transcript, elapsed_s)
@@ -77,6 +77,11 @@ def run(arguments: argparse.Namespace) -> int:
         sys.stdout.write("\n")
     worker.stop()
     return 1 if failed else 0
+
+
+def shown(path: Path) -> str:
+    """Return a path that any output can hold, whatever bytes its name has."""
+    return os.fsencode(path).decode(errors="replace")
 
 
 def timing(elapsed_s: float) -> dict[str, float]:
@@ -219,4 +224,5 @@ def tell_speed(path: Path, transcript: Transcript, elapsed_s: float) -> None:
 
 def complain(line: str) -> None:
     """Say on stderr what is wrong."""
-    sys.stderr.write(f"scribebox: {line}\n")
+    plain = "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
+    sys.stderr.write(f"scribebox: {plain}\n")

@@ -61,8 +61,6 @@ def checked_zone(timezone: str) -> str:
     """Return the IANA name of a time zone if there is one of that name."""
     try:
         ZoneInfo(timezone)
-    except (ValueError, OSError):  # ZoneInfoNotFoundError is a KeyError
-        raise Refused(f"time zone '{timezone}': want an IANA name such as Europe/Berlin") from None
-    except KeyError:
+    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
         raise Refused(f"time zone '{timezone}': want an IANA name such as Europe/Berlin") from None
     return timezone

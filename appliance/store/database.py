@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import URL, create_engine, event
 from sqlalchemy.exc import DatabaseError
 from sqlmodel import Session
 
@@ -34,7 +34,9 @@ class Database:
     def __init__(self, path: Path, bus: Bus | None = None) -> None:
         self.path = path
         self.bus = bus or Bus()
-        self._engine = create_engine(f"sqlite:///{path}")
+        # an error that is logged must not hold what was to be written: meetings
+        url = URL.create("sqlite", database=str(path))
+        self._engine = create_engine(url, hide_parameters=True)
         event.listen(self._engine, "connect", configure)
         event.listen(self._engine, "begin", begin)
         self._writer = self._engine.execution_options(writes=True)

@@ -43,7 +43,8 @@ def migrate(connection: Any, path: Path) -> int:
                 connection.execute(f"PRAGMA user_version = {done + 1}")
             connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            if connection.in_transaction:  # a full disk has rolled it back already
+                connection.execute("ROLLBACK")
             raise
         if done + 1 >= len(todo):
             return len(todo)
