@@ -14,7 +14,10 @@ from litestar.connection import ASGIConnection
 from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
+from litestar.openapi import ResponseSpec
 
+from api.problems import PROBLEM
+from api.schemas import Problem
 from appliance.store import keys
 from appliance.store.database import Database
 from appliance.store.entities import now
@@ -99,8 +102,17 @@ def needs(scope: str) -> dict[str, Any]:
         "guards": [guard],
         "opt": {"scope": scope},
         "security": [{"apiKey": []}],
-        "raises": [NotAuthorizedException, PermissionDeniedException],
+        "responses": {
+            400: refusal("A parameter can't be accepted."),
+            401: refusal("There is no valid key."),
+            403: refusal(f"The key lacks the scope {scope}."),
+        },
     }
+
+
+def refusal(meaning: str) -> ResponseSpec:
+    """Return how the OpenAPI document shows a problem."""
+    return ResponseSpec(Problem, description=meaning, media_type=PROBLEM, generate_examples=False)
 
 
 OPEN: dict[str, Any] = {"opt": {"open": True}, "security": [{}]}

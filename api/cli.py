@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import Any
 
 COMMANDS = {
     "serve": "run the box",
@@ -37,7 +38,7 @@ def parser() -> argparse.ArgumentParser:
     return whole
 
 
-def module(name: str):  # type: ignore[no-untyped-def]
+def module(name: str) -> Any:
     """Return the module of a command."""
     return importlib.import_module(f"api.commands.{name}")
 

@@ -5,10 +5,9 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Response, get
 from litestar.di import NamedDependency
-from litestar.exceptions import NotFoundException
 from litestar.params import FromPath, QueryParameter
 
-from api.auth import needs
+from api.auth import needs, refusal
 from api.schemas import Session
 from appliance.box import Box
 from appliance.store import sessions
@@ -54,7 +53,10 @@ def paging(page: int, per_page: int, total: int) -> dict[str, str]:
 def reading_one() -> dict[str, Any]:
     """Return the same for handlers of one session, which may not exist."""
     common = reading()
-    return {**common, "raises": [*common["raises"], NotFoundException]}
+    return {
+        **common,
+        "responses": {**common["responses"], 404: refusal("There is no such session.")},
+    }
 
 
 @get(f"{PATH}/{{session_id:int}}/", operation_id="getSession", **reading_one())

@@ -3,9 +3,9 @@
 import re
 from collections.abc import Sequence
 
+from engine.cues import PAUSE_MS
 from engine.transcript import Segment
 
-PARAGRAPH_PAUSE_MS = 2000
 TITLE_LENGTH = 60
 SENTENCE = re.compile(r"(.+?[.?!。？！])(?:\s|$)", re.DOTALL)  # noqa: RUF001
 MIN_TITLE_WORDS = 3
@@ -16,7 +16,7 @@ def note(spoken: Sequence[Segment]) -> str:
     paragraphs: list[list[str]] = []
     last_end_ms = None
     for segment in spoken:
-        if last_end_ms is None or segment.start_ms - last_end_ms >= PARAGRAPH_PAUSE_MS:
+        if last_end_ms is None or segment.start_ms - last_end_ms >= PAUSE_MS:
             paragraphs.append([])
         paragraphs[-1].append(segment.text)
         last_end_ms = segment.end_ms

@@ -197,7 +197,9 @@ def test_the_openapi_document_is_served_and_names_no_foreign_host(started):
     assert answer.status_code == 200
     assert document["paths"].keys() >= {"/health", f"{BASE}", f"{BASE}/{{session_id}}"}
     one = document["paths"][f"{BASE}/{{session_id}}"]["get"]
-    assert one["responses"].keys() >= {"200", "401", "403", "404"}
+    assert one["responses"].keys() >= {"200", "400", "401", "403", "404"}
+    for status in ("400", "401", "403", "404"):
+        assert list(one["responses"][status]["content"]) == ["application/problem+json"]
     assert "cdn" not in answer.text
 
 

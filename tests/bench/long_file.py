@@ -51,7 +51,7 @@ def resident(process: psutil.Process) -> int:
     return total
 
 
-def measured(arguments: list[str]) -> tuple[int, float, dict[str, object]]:
+def measured(arguments: list[str]) -> tuple[int, float, dict[str, list[dict[str, str]]]]:
     """Run a command; return its peak memory, its seconds and its JSON."""
     started, peak = time.monotonic(), 0
     process = subprocess.Popen(arguments, stdout=subprocess.PIPE, text=True)
@@ -85,7 +85,7 @@ def main() -> None:
         path = lengthened(Path(folder) / "long.flac", hours)
         short, _, _ = measured([*command, str(MEETING)])
         peak, seconds, said = measured([*command, str(path)])
-        (entry,) = said["files"]  # type: ignore[misc]
+        (entry,) = said["files"]
         print(
             f"{hours:g} h with {model}: {seconds:.0f} s, {3600 * hours / seconds:.1f} x real time"
         )
