@@ -1,7 +1,7 @@
 """Who is calling and what they may do: one mechanism for every route.
 
-A route is open (`opt={"open": True}`) or it has a scope, given by `needs`; the test of this
-module walks all routes of the app and fails for one that has neither.
+A route is open (`opt={"open": True}`) or it has a scope, given by `needs`; a test walks
+all routes of the app and fails for one that has neither.
 """
 
 import threading

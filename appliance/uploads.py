@@ -138,10 +138,20 @@ class Uploads:
                 if job is None:
                     self._wake.wait()
                 else:
-                    self._carry_out(job)
-            except Exception:  # the queue must go on whatever happens to one job
-                log.exception("a job stumbled; it is tried again in %g s", RETRY_S)
+                    self._carry_out_or_fail(job)
+            except Exception:  # such as a database that is locked or full: that passes
+                log.exception("the queue of jobs stumbled; it goes on in %g s", RETRY_S)
                 self._wake.wait(RETRY_S)
+
+    def _carry_out_or_fail(self, job: Job) -> None:
+        """Carry a job out; one that breaks in a way of its own must not hold up the others."""
+        try:
+            self._carry_out(job)
+        except OperationalError:
+            raise  # not the job's fault: it is queued again
+        except Exception:
+            log.exception("job %s failed unexpectedly", job.id)
+            self._end(job, JobState.FAILED, "an internal error; see the log of the box")
 
     def _take(self) -> Job | None:
         """Return the next job; None if there is none, or no engine to do it with."""

@@ -15,6 +15,7 @@ from appliance.store.database import Database
 from appliance.store.entities import Job, JobState, SessionRow, SessionState
 from appliance.uploads import Uploads
 from engine.errors import ModelUnavailable
+from engine.transcription import FileTranscription
 from engine.worker import Worker
 
 WAIT_S = 60
@@ -205,3 +206,25 @@ def test_what_a_crash_left_half_received_is_swept_out(database, folder, tiny):
     (folder.audio / "x.flac.part").write_bytes(b"half")
     Uploads(database, folder, tiny).start().stop()
     assert list(folder.audio.iterdir()) == []
+
+
+def test_a_job_that_breaks_each_time_fails_and_does_not_hold_up_the_next(
+    database, folder, account, tiny, monkeypatch
+):
+    run = FileTranscription.run
+
+    def broken(self):
+        if self.path.suffix == ".poison":
+            raise ValueError("nobody foresaw this")
+        return run(self)
+
+    monkeypatch.setattr(FileTranscription, "run", broken)
+    (folder.path / "x.poison").write_bytes(b"x")
+    uploads = Uploads(database, folder, tiny).start()
+    poisoned = uploads.add_copy(folder.path / "x.poison", account)
+    healthy = uploads.add_copy(SPEECH / "dictation.flac", account)
+    assert ended(database, healthy)[0].state is JobState.DONE
+    job, row = ended(database, poisoned)
+    uploads.stop()
+    assert (job.state, row.state) == (JobState.FAILED, SessionState.FAILED)
+    assert "internal error" in job.error and "foresaw" not in job.error

@@ -5,13 +5,14 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from appliance.errors import SettingRefused
 from appliance.settings import Settings, load
-from engine.errors import AudioUnreadable, Cancelled, EngineError
+from engine.errors import EngineError, LanguageUnsupported
 from engine.models import Shelf
 from engine.transcript import Transcript
 from engine.transcription import FileTranscription, Progress
@@ -53,7 +54,9 @@ def run(arguments: argparse.Namespace) -> int:
             started = time.monotonic()
             try:
                 transcript = transcribe(path, worker, settings)
-            except AudioUnreadable as error:
+            except EngineError as error:
+                if worker.failure is not None or isinstance(error, LanguageUnsupported):
+                    raise  # it would be the same with every file
                 complain(str(error))
                 results.append({"path": shown(path), "error": str(error)})
                 failed = True
@@ -63,7 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
                 failed = True
             tell_held_back(path, transcript)
             elapsed_s = time.monotonic() - started
-            results.append({"path": shown(path), **as_dict(transcript), **timing(elapsed_s)})
+            spent = {"elapsedSeconds": round(elapsed_s, 3)}
+            results.append({"path": shown(path), **as_dict(transcript), **spent})
             if not arguments.json:
                 put(transcript, path, arguments)
             tell_speed(path, transcript, elapsed_s)
@@ -84,11 +88,6 @@ def shown(path: Path) -> str:
     return os.fsencode(path).decode(errors="replace")
 
 
-def timing(elapsed_s: float) -> dict[str, float]:
-    """Return what the JSON says of the speed."""
-    return {"elapsedSeconds": round(elapsed_s, 3)}
-
-
 def transcribe(path: Path, worker: Worker, settings: Settings) -> Transcript:
     """Transcribe one file behind a progress bar (on a terminal; none in a pipe)."""
     request = Request(language=settings.language)
@@ -99,36 +98,27 @@ def transcribe(path: Path, worker: Worker, settings: Settings) -> Transcript:
         except KeyboardInterrupt:
             transcription.cancel()
             raise
-        except Cancelled as error:
-            raise EngineError(str(error)) from error
 
 
-def bar(path: Path) -> Any:
-    """Return a progress bar as a context that gives the function to move it."""
-    from contextlib import contextmanager
-
+@contextmanager
+def bar(path: Path) -> Iterator[Callable[[Progress], None]]:
+    """Show a progress bar while the block runs; give the function that moves it."""
     from rich.console import Console
     from rich.markup import escape
     from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as Bar
 
-    @contextmanager
-    def showing() -> Any:
-        console = Console(stderr=True)
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f} %"),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[speed]}"),
-        )
-        with Bar(
-            *columns, console=console, transient=True, disable=not console.is_terminal
-        ) as all_:
-            task = all_.add_task(escape(path.name), total=None, speed="")
-            yield mover(all_, task)
-
-    return showing()
+    console = Console(stderr=True)
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[speed]}"),
+    )
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+        task = shown.add_task(escape(path.name), total=None, speed="")
+        yield mover(shown, task)
 
 
 def mover(all_bars: Any, task: Any) -> Callable[[Progress], None]:
