@@ -2,19 +2,27 @@
 
 import contextlib
 from collections.abc import AsyncIterator, Callable
-from importlib.metadata import version
 from typing import Any
 
 import anyio.to_thread
 from litestar import Litestar, Request
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
-from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import JsonRenderPlugin
-from litestar.openapi.spec import Components, SecurityScheme
 
-from api import health, problems, sessions
+from api import (
+    accounts,
+    health,
+    jobs,
+    keys,
+    openapi,
+    problems,
+    sessions,
+    transcripts,
+    uploads,
+    vocabulary,
+)
 from api.auth import Authentication, Authenticator
+from api.closing import Closing
 from appliance import box as appliance
 from appliance.box import Box
 from appliance.settings import Settings
@@ -24,7 +32,23 @@ from scheduler.clock import Clock, Duty
 ROUTES: list[Any] = [
     health.health,  # GET /health
     sessions.list_sessions,  # GET /api/v1/audioscribe/sessions/
+    uploads.upload,  # POST /api/v1/audioscribe/sessions/
     sessions.get_session,  # GET /api/v1/audioscribe/sessions/{id}/
+    sessions.change_session,  # PATCH /api/v1/audioscribe/sessions/{id}/
+    sessions.delete_session,  # DELETE /api/v1/audioscribe/sessions/{id}/
+    transcripts.get_segments,  # GET /api/v1/audioscribe/sessions/{id}/segments
+    transcripts.get_audio,  # GET /api/v1/audioscribe/sessions/{id}/audio
+    transcripts.export,  # GET /api/v1/audioscribe/sessions/{id}/export
+    jobs.get_job,  # GET /api/v1/jobs/{id}
+    jobs.cancel_job,  # POST /api/v1/jobs/{id}/cancel
+    vocabulary.get_vocabulary,  # GET /api/v1/vocabulary
+    vocabulary.put_vocabulary,  # PUT /api/v1/vocabulary
+    keys.list_keys,  # GET /api/v1/keys
+    keys.create_key,  # POST /api/v1/keys
+    keys.revoke_key,  # DELETE /api/v1/keys/{id}
+    accounts.list_accounts,  # GET /api/v1/accounts
+    accounts.create_account,  # POST /api/v1/accounts
+    accounts.change_account,  # PATCH /api/v1/accounts/{id}
 ]
 LAST_USED_EVERY_S = 60.0
 
@@ -50,6 +74,7 @@ def create(
             clock = Clock((Duty("last_used", LAST_USED_EVERY_S, authenticator.write_last_used),))
             app.state.box, app.state.authenticator = box, authenticator
             app.state.clock = clock.start()
+            app.state.closing = Closing()
             on_started(box)
             try:
                 yield
@@ -65,12 +90,13 @@ def create(
             "box": Provide(the_box, sync_to_thread=False),
             "clock": Provide(the_clock, sync_to_thread=False),
             "caller": Provide(the_caller, sync_to_thread=False),
+            "closing": Provide(the_closing, sync_to_thread=False),
         },
         middleware=[
-            DefineMiddleware(Authentication, exclude="^/schema", exclude_from_auth_key="open")
+            DefineMiddleware(Authentication, exclude="^/schema", exclude_from_auth_key="open"),
         ],
         exception_handlers=problems.HANDLERS,
-        openapi_config=openapi(),
+        openapi_config=openapi.document(),
         logging_config=None,
         debug=False,
     )
@@ -94,13 +120,7 @@ def the_caller(request: Request[Any, Any, Any]) -> Caller:
     return caller
 
 
-def openapi() -> OpenAPIConfig:
-    """Return what describes the API; the document is served without any third-party script."""
-    scheme = SecurityScheme(type="http", scheme="bearer", description="a key, sb_live_…")
-    return OpenAPIConfig(
-        title="Scribebox",
-        version=version("scribebox"),
-        path="/schema",
-        render_plugins=[JsonRenderPlugin(path="/openapi.json")],
-        components=Components(security_schemes={"apiKey": scheme}),
-    )
+def the_closing(request: Request[Any, Any, Any]) -> Closing:
+    """Return to a handler what tells it that the box is about to stop."""
+    closing: Closing = request.app.state.closing
+    return closing

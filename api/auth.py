@@ -4,6 +4,8 @@ A route is open (`opt={"open": True}`) or it has a scope, given by `needs`; a te
 all routes of the app and fails for one that has neither.
 """
 
+import logging
+import math
 import threading
 import time
 from datetime import datetime
@@ -11,18 +13,24 @@ from typing import Any
 
 import anyio.to_thread
 from litestar.connection import ASGIConnection
-from litestar.exceptions import NotAuthorizedException, PermissionDeniedException
+from litestar.exceptions import (
+    NotAuthorizedException,
+    PermissionDeniedException,
+    TooManyRequestsException,
+)
 from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 from litestar.openapi import ResponseSpec
 
-from api.problems import PROBLEM
-from api.schemas import Problem
+from api.attempts import Attempts
+from api.openapi import refusal
+from appliance.events import Event
 from appliance.store import keys
 from appliance.store.database import Database
 from appliance.store.entities import now
 from appliance.store.keys import SCOPES, Caller
 
+log = logging.getLogger(__name__)
 Connection = ASGIConnection[Any, Any, Any, Any]
 CACHE_S = 1.0  # how long a revoked key may go on
 MAX_CACHED = 1000
@@ -39,6 +47,8 @@ class Authenticator:
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, Caller]] = {}
         self._last_used: dict[str, datetime] = {}
+        self.attempts = Attempts()
+        database.bus.subscribe(self._forget)
 
     async def caller(self, plain: str) -> Caller | None:
         """Return who the key stands for, None if it is not valid."""
@@ -67,6 +77,12 @@ class Authenticator:
             with self._database.write() as session:
                 keys.used(session, last_used)
 
+    def _forget(self, event: Event) -> None:
+        """Look every key up anew once one is revoked."""
+        if event.name == keys.REVOKED:
+            with self._lock:
+                self._known.clear()
+
     def _look_up(self, plain: str) -> Caller | None:
         with self._database.read() as session:
             return keys.caller(session, plain)
@@ -82,6 +98,8 @@ class Authentication(AbstractAuthenticationMiddleware):
         if scheme.lower() == "bearer":
             caller = await connection.app.state.authenticator.caller(key.strip())
         if caller is None:
+            if key:
+                slow_down(connection)
             raise NotAuthorizedException(
                 "A valid key is needed: Authorization: Bearer sb_live_…; "
                 "make one with scribebox keys create"
@@ -89,8 +107,34 @@ class Authentication(AbstractAuthenticationMiddleware):
         return AuthenticationResult(user=caller, auth=caller.key_id)
 
 
-def needs(scope: str) -> dict[str, Any]:
-    """Return what a handler takes to be for callers with that scope only."""
+def address_of(connection: Connection) -> str:
+    """Return where a request came from."""
+    return connection.client.host if connection.client else ""
+
+
+def slow_down(connection: Connection) -> None:
+    """Raise 429 if this address has presented too many wrong keys of late."""
+    address = address_of(connection)
+    attempts: Attempts = connection.app.state.authenticator.attempts
+    wait_s = attempts.failed(address)
+    if wait_s > 0 and attempts.first_refusal(address):
+        log.warning("too many wrong keys from %s", address)
+    if wait_s > 0:
+        raise TooManyRequestsException(
+            f"Too many wrong keys from this address; try again in {math.ceil(wait_s)} s. "
+            "A valid key is always accepted.",
+            headers={"Retry-After": str(math.ceil(wait_s))},
+        )
+
+
+def needs(
+    scope: str, also: dict[int, ResponseSpec] | None = None, **refusals: str
+) -> dict[str, Any]:
+    """Return what a handler takes to be for callers with that scope only.
+
+    `refusals` are further ones it may answer with, such as `_404="There is no such job."`, and
+    `also` answers that are none.
+    """
     if scope not in SCOPES:
         raise ValueError(f"no such scope: {scope}")
 
@@ -106,13 +150,12 @@ def needs(scope: str) -> dict[str, Any]:
             400: refusal("A parameter can't be accepted."),
             401: refusal("There is no valid key."),
             403: refusal(f"The key lacks the scope {scope}."),
+            429: refusal("There were too many wrong keys from this address."),
+            503: refusal("The database is busy or can't be written; try again."),
+            **{int(status[1:]): refusal(meaning) for status, meaning in refusals.items()},
+            **(also or {}),
         },
     }
-
-
-def refusal(meaning: str) -> ResponseSpec:
-    """Return how the OpenAPI document shows a problem."""
-    return ResponseSpec(Problem, description=meaning, media_type=PROBLEM, generate_examples=False)
 
 
 OPEN: dict[str, Any] = {"opt": {"open": True}, "security": [{}]}

@@ -8,6 +8,7 @@ from litestar.openapi import ResponseSpec
 
 from api.auth import OPEN
 from api.schemas import Check, Health
+from api.threads import threaded
 from appliance.box import Box
 from appliance.store import accounts
 from scheduler.clock import Clock
@@ -19,11 +20,11 @@ OK, DEGRADED, FAILED = "ok", "degraded", "failed"
 @get(
     "/health",
     operation_id="health",
-    sync_to_thread=True,
     tags=["box"],
     responses={503: ResponseSpec(Health, description="something the box can't do without failed")},
     **OPEN,
 )
+@threaded
 def health(box: NamedDependency[Box], clock: NamedDependency[Clock]) -> Response[Health]:
     """Return ok, degraded (it works, not all of it) or, with 503, failed."""
     checks = {

@@ -6,20 +6,24 @@ logged once, with its trace, and answered with 500 and a number that finds it in
 
 import json
 import logging
+import re
 import uuid
 from http import HTTPStatus
 from typing import Any
 
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
+from sqlalchemy.exc import OperationalError
 
 from appliance.errors import (
     Conflict,
     FolderBusy,
+    NoRoom,
     NotFound,
     Refused,
     ScribeboxError,
     StoreUnusable,
+    TooLarge,
 )
 from engine.errors import (
     AudioUnreadable,
@@ -30,11 +34,14 @@ from engine.errors import (
 )
 
 log = logging.getLogger(__name__)
+UNKNOWN = re.compile("unknown field `([^`]*)`")
 PROBLEM = "application/problem+json"
 STATUS: dict[type[Exception], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     Refused: HTTPStatus.BAD_REQUEST,
     Conflict: HTTPStatus.CONFLICT,
+    TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+    NoRoom: HTTPStatus.INSUFFICIENT_STORAGE,
     FolderBusy: HTTPStatus.SERVICE_UNAVAILABLE,
     StoreUnusable: HTTPStatus.SERVICE_UNAVAILABLE,
     AudioUnreadable: HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
@@ -76,7 +83,7 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
         headers["WWW-Authenticate"] = "Bearer"
     if isinstance(error, ValidationException):
         fields = [
-            {"field": camel(str(entry.get("key", ""))), "message": str(entry.get("message", ""))}
+            {"field": field_of(entry), "message": str(entry.get("message", ""))}
             for entry in error.extra or []
             if isinstance(entry, dict)
         ]
@@ -85,6 +92,14 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
         )
         return problem(error.status_code, said or error.detail, headers, fields)
     return problem(error.status_code, error.detail, headers)
+
+
+def field_of(entry: dict[str, Any]) -> str:
+    """Return the field that a complaint of the framework is about, "" for the whole body."""
+    if unknown := UNKNOWN.search(str(entry.get("message", ""))):
+        return unknown[1]
+    key = str(entry.get("key", ""))
+    return "" if key == "data" else camel(key)
 
 
 def camel(name: str) -> str:
@@ -98,6 +113,13 @@ def on_any_error(request: Request[Any, Any, Any], error: Exception) -> Response[
     for kind, status in STATUS.items():
         if isinstance(error, kind):
             return problem(status, str(error))
+    if isinstance(error, OperationalError):  # locked for long, or the disk is full: that passes
+        log.error("the database can't be used: %s", error.orig)
+        return problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "The database is busy or can't be written; nothing was changed. Try again.",
+            {"Retry-After": "5"},
+        )
     number = uuid.uuid4().hex[:12]
     named = isinstance(error, ScribeboxError | EngineError)
     log.error("error %s (%s)", number, type(error).__name__, exc_info=None if named else error)

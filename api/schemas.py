@@ -1,6 +1,13 @@
-"""The shapes of what goes out, camelCase; one struct for each JSON object of the API."""
+"""The shapes of what comes in and goes out, camelCase; one struct for each JSON object of the API.
+
+What comes in refuses fields it does not know, so that a misspelt one is not lost silently.
+"""
+
+from datetime import datetime
+from typing import Annotated
 
 import msgspec
+from msgspec import UNSET, Meta, UnsetType
 
 
 class Session(msgspec.Struct, rename="camel"):
@@ -11,6 +18,133 @@ class Session(msgspec.Struct, rename="camel"):
     note: str
     original_transcript: str
     tags: str
+    created_at: str
+
+
+class SessionChange(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """What people may change of a session; `tags` are separated by commas."""
+
+    title: str | UnsetType = UNSET
+    note: str | UnsetType = UNSET
+    tags: str | UnsetType = UNSET
+
+
+class Accepted(msgspec.Struct, rename="camel"):
+    """An upload that waits for its transcription, and where to ask how it goes."""
+
+    job: int
+    status_url: str
+
+
+class Job(msgspec.Struct, rename="camel"):
+    """A transcription job: queued, running, done, failed or cancelled; progress 0..1."""
+
+    id: int
+    state: str
+    position: int
+    progress: float
+    session_id: int | None
+    error: str | None
+
+
+class Word(msgspec.Struct, rename="camel"):
+    """A word and when it was said, in seconds."""
+
+    word: str
+    start: float
+    end: float
+    probability: float
+
+
+class Segment(msgspec.Struct, rename="camel", omit_defaults=True):
+    """A stretch of speech; `reason` is there if a gate held its text back."""
+
+    start: float
+    end: float
+    text: str
+    words: list[Word]
+    confidence: float
+    engine: str
+    reason: str | None = None
+
+
+class Timed(msgspec.Struct, rename="camel", omit_defaults=True):
+    """The timed transcript, as `scribebox transcribe --json` spells it too."""
+
+    model: str
+    language: str | None
+    duration_seconds: float
+    text: str
+    segments: list[Segment]
+    suppressed: list[Segment]
+    warning: str | None = None
+
+
+class Replacement(msgspec.Struct, rename={"heard": "from", "meant": "to"}):
+    """What to write instead of what is heard."""
+
+    heard: str
+    meant: str
+
+
+class Vocabulary(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """Words the engine should expect, and those the note should have replaced."""
+
+    hotwords: list[str] = []
+    replacements: list[Replacement] = []
+
+
+class NewKey(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """A key to be made; it expires at a moment or after a time such as 90d, or never."""
+
+    name: str
+    scopes: list[str]
+    account: str | None = None
+    expires: str | None = None
+    expires_at: Annotated[datetime, Meta(tz=True)] | None = None
+
+
+class Key(msgspec.Struct, rename="camel"):
+    """What may be known of a key."""
+
+    id: str
+    name: str
+    account: str
+    scopes: list[str]
+    state: str
+    created_at: str
+    expires_at: str | None
+    last_used_at: str | None
+
+
+class CreatedKey(Key, rename="camel", kw_only=True):
+    """The same with the key itself, which is shown this once."""
+
+    key: str
+
+
+class NewAccount(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """An account to be made."""
+
+    name: str
+    plan: str = "selfhosted"
+    timezone: str = "UTC"
+
+
+class AccountChange(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """What may be changed of an account."""
+
+    plan: str | None = None
+    timezone: str | None = None
+
+
+class Account(msgspec.Struct, rename="camel"):
+    """An account."""
+
+    id: int
+    name: str
+    plan: str
+    timezone: str
     created_at: str
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import uvicorn
 
+from api.head import Head
 from api.hosts import AllowedHosts, own_names
 from appliance.errors import SettingRefused
 from appliance.settings import Settings
@@ -40,10 +41,12 @@ class Server(uvicorn.Server):
 def configuration(app: Any, settings: Settings) -> uvicorn.Config:
     """Return how uvicorn is to serve the app; it logs nothing itself, least of all URLs."""
     return uvicorn.Config(
-        AllowedHosts(app, own_names(settings)),
+        AllowedHosts(Head(app), own_names(settings)),
         log_config=None,
         access_log=False,
         server_header=False,
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=GRACE_S,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,

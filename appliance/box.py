@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from appliance import welcome
+from appliance.audio_folder import AudioFolder
 from appliance.data_folder import DataFolder
 from appliance.settings import Settings
 from appliance.store import jobs
@@ -67,7 +68,8 @@ def running(settings: Settings, url: str) -> Iterator[Box]:
             log.warning("%d jobs that were cut off start again", cut_off)
         worker = engine(settings).start()
         stack.callback(worker.stop)
-        uploads = Uploads(database, folder, worker, settings.language)
+        audio = AudioFolder(folder.audio, settings.upload_limit_bytes, settings.disk_refuse_bytes)
+        uploads = Uploads(database, audio, worker, settings.language)
         welcome.say_hello(database, uploads)
         uploads.start()
         stack.callback(uploads.stop)

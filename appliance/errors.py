@@ -7,6 +7,8 @@ ScribeboxError
     NotFound                404  nothing of that name or number in this account
     Refused                 400  the request makes no sense
     Conflict                409  it makes sense, but not in the present state
+    TooLarge                413  more bytes than the settings allow
+    NoRoom                  507  the disk is too full to take it
 
 Those of `engine.errors` stand beside them:
     AudioUnreadable 415, LanguageUnsupported 400, ModelUnavailable 503, MicrophoneUnavailable 503
@@ -42,3 +44,11 @@ class Refused(ScribeboxError):
 
 class Conflict(ScribeboxError):
     """The state of the thing does not allow it."""
+
+
+class TooLarge(ScribeboxError):
+    """It has more bytes than the settings allow."""
+
+
+class NoRoom(ScribeboxError):
+    """The disk has too little room left."""

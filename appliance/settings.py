@@ -6,6 +6,7 @@ working directory, else the one in the data folder.
 """
 
 import difflib
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
@@ -61,22 +62,40 @@ class Settings(BaseModel):
     language: str | None = allowed(
         None, "language spoken, if it is always the same", "an ISO 639-1 code such as en or de"
     )
+    upload_limit_bytes: int = allowed(
+        2 << 30, "the largest audio file the box takes", "1 or more bytes", ge=1, le=1 << 50
+    )
+    disk_refuse_bytes: int = allowed(
+        500_000_000, "room on the disk that uploads leave free", "0 or more bytes", ge=0, le=1 << 50
+    )
+    trusted_proxies: tuple[str, ...] = allowed(
+        (),
+        "addresses of proxies whose X-Forwarded-For is believed",
+        "addresses or networks, separated by commas",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = allowed(
         "info", "how much is logged to stderr", "debug, info, warning or error"
     )
 
-    @field_validator("port", "threads", mode="before")
+    @field_validator("port", "threads", "upload_limit_bytes", "disk_refuse_bytes", mode="before")
     @classmethod
     def _number(cls, value: Any) -> Any:
         if isinstance(value, bool):
             raise ValueError("that is no number")
         return value
 
-    @field_validator("allowed_hosts", mode="before")
+    @field_validator("allowed_hosts", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            ipaddress.ip_network(network)  # says itself what is wrong
         return value
 
     @field_validator("data_dir", "tls_cert", "tls_key")

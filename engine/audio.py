@@ -26,6 +26,21 @@ from engine.errors import AudioUnreadable
 
 Samples = npt.NDArray[np.int16]
 BLOCK_SAMPLES = 4 * SAMPLE_RATE
+MEDIA_TYPES = {  # by FFmpeg's name of the demuxer
+    "wav": "audio/wav",
+    "w64": "audio/x-w64",
+    "flac": "audio/flac",
+    "mp3": "audio/mpeg",
+    "ogg": "audio/ogg",
+    "mov,mp4,m4a,3gp,3g2,mj2": "audio/mp4",
+    "matroska,webm": "audio/webm",
+    "aac": "audio/aac",
+    "amr": "audio/amr",
+    "aiff": "audio/aiff",
+    "asf": "audio/x-ms-wma",
+    "caf": "audio/x-caf",
+    "au": "audio/basic",
+}
 TRUNCATED_SECONDS = 0.5  # a declared length is rounded by up to a frame; more than this is a loss
 
 
@@ -45,7 +60,8 @@ class Decoding:
             for block in decoding: ...
 
     The child is started at once, and its verdict on the file read on entering the block. `seconds`
-    is the length the file declares (None if it doesn't), known from then on.
+    is the length the file declares (None if it doesn't), `media_type` what it is (None if there is
+    no common name), both known from then on.
     After the last block `warning` says whether the file was cut short or damaged.
     """
 
@@ -53,6 +69,7 @@ class Decoding:
         self.path = path
         self.warning: str | None = None
         self.seconds: float | None = None
+        self.media_type: str | None = None
         self.samples = 0
         self._limits = limits = limits or DecodeLimits()
         if not path.exists():
@@ -131,7 +148,9 @@ class Decoding:
             header = self._out.readline()
             if not header:
                 self._finish()
-            self.seconds = json.loads(header)["seconds"]
+            declared = json.loads(header)
+            self.seconds = declared["seconds"]
+            self.media_type = MEDIA_TYPES.get(declared["format"])
         except BaseException:
             self.close()
             raise

@@ -63,6 +63,7 @@ class FileTranscription:
         self._segments: list[Segment] = []
         self._language = self.request.language
         self._shown_samples = 0
+        self.media_type: str | None = None  # of the file, known once it is read
 
     def cancel(self) -> None:
         """Give up: `run` raises Cancelled before the next window, the decoder ends at once."""
@@ -76,6 +77,7 @@ class FileTranscription:
         try:
             self._decoding = Decoding(self.path, self.limits)
             with self._decoding as decoding:
+                self.media_type = decoding.media_type
                 self._check()  # cancelled before there was a decoder to end
                 for utterance in utterances(decoding, self.profile, self._report_silence):
                     self._queue(utterance, decoding)

@@ -23,14 +23,20 @@ class Format:
 
     media_type: str
     extension: str
-    write: Callable[[Transcript, str], bytes]
+    write: Callable[[Transcript, str, str | None], bytes]
 
 
-def write(transcript: Transcript, format: str, title: str = "Transcript") -> bytes:
-    """Return the transcript as a file of the given format."""
+def write(
+    transcript: Transcript, format: str, title: str = "Transcript", note: str | None = None
+) -> bytes:
+    """Return the transcript as a file of the given format.
+
+    A `note`, the text as people want it read, takes the place of what was said where the format
+    is for reading: txt, md and docx.
+    """
     if format not in FORMATS:
         raise ValueError(f"no format {format!r}: use one of {', '.join(FORMATS)}")
-    return FORMATS[format].write(transcript, title)
+    return FORMATS[format].write(transcript, title, note)
 
 
 def as_dict(transcript: Transcript) -> dict[str, Any]:
@@ -78,30 +84,41 @@ def paragraphs(transcript: Transcript) -> list[tuple[int, str]]:
     return found
 
 
-def write_txt(transcript: Transcript, title: str) -> bytes:
+def reading(transcript: Transcript, note: str | None) -> list[tuple[str, str]]:
+    """Return `[time] ` and text of each paragraph; no times where an edited note has others."""
+    timed = paragraphs(transcript)
+    texts = [text for _, text in timed]
+    if note is not None:
+        texts = [text for text in map(plain, re.split(r"\n\s*\n", note)) if text]
+    if len(texts) != len(timed):
+        return [("", text) for text in texts]
+    return [(f"[{clock(ms)}] ", text) for (ms, _), text in zip(timed, texts, strict=True)]
+
+
+def write_txt(transcript: Transcript, title: str, note: str | None = None) -> bytes:
     """Return one line a paragraph, a blank line between two."""
-    return "\n".join(f"{text}\n" for _, text in paragraphs(transcript)).encode()
+    return "\n".join(f"{text}\n" for _, text in reading(transcript, note)).encode()
 
 
-def write_srt(transcript: Transcript, title: str) -> bytes:
+def write_srt(transcript: Transcript, title: str, note: str | None = None) -> bytes:
     """Return SubRip subtitles; the format knows no escapes, so an arrow of ASCII becomes one."""
     blocks = (c.block(",", lambda line: line.replace("-->", "→")) for c in cues(transcript))
     return "\n".join(f"{number}\n{block}" for number, block in enumerate(blocks, 1)).encode()
 
 
-def write_vtt(transcript: Transcript, title: str) -> bytes:
+def write_vtt(transcript: Transcript, title: str, note: str | None = None) -> bytes:
     """Return WebVTT subtitles."""
     blocks = [c.block(".", lambda line: escape(line, quote=False)) for c in cues(transcript)]
     return "\n".join(["WEBVTT\n", *blocks]).encode()
 
 
-def write_json(transcript: Transcript, title: str) -> bytes:
+def write_json(transcript: Transcript, title: str, note: str | None = None) -> bytes:
     """Return everything known of the transcript, what was suppressed included."""
     text = json.dumps(as_dict(transcript), ensure_ascii=False, indent=2) + "\n"
     return text.encode(errors="replace")  # a lone surrogate has no UTF-8
 
 
-def write_md(transcript: Transcript, title: str) -> bytes:
+def write_md(transcript: Transcript, title: str, note: str | None = None) -> bytes:
     """Return Markdown: heading, facts, and each paragraph behind its time."""
 
     def escaped(text: str) -> str:
@@ -110,11 +127,11 @@ def write_md(transcript: Transcript, title: str) -> bytes:
     blocks = [f"# {escaped(title).replace('#', chr(92) + '#')}", facts(transcript)]
     if transcript.warning:
         blocks.append(f"> {escaped(transcript.warning)}")
-    blocks += [f"[{clock(ms)}] {escaped(text)}" for ms, text in paragraphs(transcript)]
+    blocks += [f"{time}{escaped(text)}" for time, text in reading(transcript, note)]
     return "\n\n".join(blocks).encode() + b"\n"
 
 
-def write_docx(transcript: Transcript, title: str) -> bytes:
+def write_docx(transcript: Transcript, title: str, note: str | None = None) -> bytes:
     """Return a Word document: title, facts, and each paragraph behind its time."""
     from docx import Document  # slow to import, and rarely asked for
 
@@ -127,8 +144,8 @@ def write_docx(transcript: Transcript, title: str) -> bytes:
     document.add_paragraph(facts(transcript))
     if transcript.warning:
         document.add_paragraph().add_run(plain(transcript.warning)).italic = True
-    for start_ms, text in paragraphs(transcript):
-        document.add_paragraph(f"[{clock(start_ms)}] ").add_run(text)
+    for time, text in reading(transcript, note):
+        document.add_paragraph(time).add_run(text)
     file = io.BytesIO()
     document.save(file)
     return file.getvalue()

@@ -5,7 +5,11 @@ import signal
 
 import pytest
 from hypothesis import settings
+from litestar.testing import TestClient
 
+from api import app
+from api.head import Head
+from appliance.settings import Settings
 from appliance.store import accounts
 from appliance.store.database import Database
 from engine.models import Shelf
@@ -61,3 +65,12 @@ def account(database):
     """Return the number of an account in it."""
     with database.write() as session:
         return accounts.create(session, "alice").id
+
+
+@pytest.fixture
+def started(tmp_path):
+    """Run the app without a model to load (its name is unknown): nothing there transcribes."""
+    application = app.create(Settings(data_dir=tmp_path, model="absent"), "http://127.0.0.1:1")
+    with TestClient(Head(application)) as client:
+        client.application = application
+        yield client

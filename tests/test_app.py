@@ -1,8 +1,9 @@
 """The HTTP surface: no route without a check, every failure one clear problem."""
 
-from collections.abc import Iterator
+import sqlite3
 
 import pytest
+from box_client import BASE, bearer, box_of, key, session_of
 from litestar import get
 from litestar.testing import TestClient
 
@@ -10,39 +11,7 @@ from api import app, auth, hosts
 from api.server import url_of
 from appliance.errors import Conflict
 from appliance.settings import Settings
-from appliance.store import accounts, keys, sessions
-from appliance.store.entities import Source
-
-BASE = "/api/v1/audioscribe/sessions"
-
-
-@pytest.fixture
-def started(tmp_path) -> Iterator[TestClient]:
-    """Run the app without a model to load (its name is unknown): nothing here transcribes."""
-    settings = Settings(data_dir=tmp_path, model="absent")
-    with TestClient(app.create(settings, "http://127.0.0.1:1")) as client:
-        yield client
-
-
-def key(client, *scopes, account=accounts.DEFAULT):
-    with client.app.state.box.database.write() as session:
-        owner = accounts.named(session, account)
-        return keys.create(session, owner, "test", list(scopes))
-
-
-def bearer(client, *scopes, **more):
-    return {"Authorization": f"Bearer {key(client, *scopes, **more)[1]}"}
-
-
-def session_of(client, account_name=accounts.DEFAULT, title="T"):
-    with client.app.state.box.database.write() as session:
-        account = accounts.named(session, account_name)
-        row = sessions.open_one(session, account.id, Source.UPLOAD)
-        sessions.finish(
-            session, row, title=title, note="n", original_transcript="o", language="en",
-            engine="e", captured_seconds=1, elapsed_seconds=1,
-        )  # fmt: skip
-        return row.id
+from appliance.store import accounts, keys
 
 
 def test_every_route_is_open_by_name_or_asks_for_a_scope():
@@ -61,17 +30,67 @@ def test_every_route_is_open_by_name_or_asks_for_a_scope():
     assert seen == len(app.ROUTES)
 
 
+def test_every_route_with_a_key_shows_its_refusals_in_the_document():
+    document = app.create(Settings(), "http://127.0.0.1:1").openapi_schema.to_schema()
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if path == "/health":
+                continue
+            shown = operation["responses"].keys()
+            assert shown >= {"400", "401", "403", "429", "503"}, (method, path)
+            assert "404" in shown or "{" not in path, (method, path)
+            assert operation["security"] == [{"apiKey": []}], (method, path)
+
+
+def test_head_answers_as_get_does_without_the_body(started):
+    number = session_of(started, audio=b"abcdef")
+    headers = bearer(started, "sessions:read")
+    for path in ("/health", BASE, f"{BASE}/{number}", f"{BASE}/{number}/segments"):
+        got, head = (started.request(m, path, headers=headers) for m in ("GET", "HEAD"))
+        assert (head.status_code, head.content) == (got.status_code, b"")
+        assert head.headers["Content-Length"] == got.headers["Content-Length"]
+    assert started.head(f"{BASE}/{number}/audio").status_code == 401
+
+
+def test_wrong_keys_are_slowed_down_and_a_valid_one_is_not(started):
+    headers = bearer(started, "sessions:read")
+    wrong = {"Authorization": "Bearer sb_live_wrong"}
+    assert started.get(BASE, headers=wrong).status_code == 401
+    refused = started.get(BASE, headers=wrong)
+    assert refused.status_code == 429 and int(refused.headers["Retry-After"]) >= 1
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert started.get(BASE, headers=headers).status_code == 200
+    assert started.get(BASE).status_code == 401  # no key at all is no guess
+
+
+def test_a_database_that_is_locked_for_long_is_503_and_loses_nothing(started):
+    number = session_of(started)
+    headers = bearer(started, "sessions:read", "sessions:write")
+    database = box_of(started).database
+    with sqlite3.connect(database.path, isolation_level=None) as other:
+        other.execute("BEGIN IMMEDIATE")
+        assert started.get(f"{BASE}/{number}", headers=headers).status_code == 200
+        answer = started.patch(f"{BASE}/{number}", headers=headers, json={"note": "x"})
+        other.execute("ROLLBACK")
+    other.close()
+    assert answer.status_code == 503 and "Retry-After" in answer.headers
+
+
 def test_only_the_health_is_open(started):
     opened = {
-        h.operation_id for r in started.app.routes for h in r.route_handlers if h.opt.get("open")
+        h.operation_id
+        for r in started.application.routes
+        for h in r.route_handlers
+        if h.opt.get("open")
     }
     assert opened == {"health"}
 
 
 def test_without_a_valid_key_it_is_401_with_one_answer_for_every_reason(started):
     revoked, plain = key(started, "admin")
-    with started.app.state.box.database.write() as session:
+    with box_of(started).database.write() as session:
         keys.revoke(session, revoked.id)
+    started.application.state.authenticator.attempts.failed = lambda _: 0.0
     answers = [
         started.get(f"{BASE}/", headers=headers)
         for headers in (
@@ -98,7 +117,7 @@ def test_a_revoked_key_is_refused_at_once_or_within_the_cache(started, monkeypat
     row, plain = key(started, "sessions:read")
     headers = {"Authorization": f"Bearer {plain}"}
     assert started.get(f"{BASE}/", headers=headers).status_code == 200
-    with started.app.state.box.database.write() as session:
+    with box_of(started).database.write() as session:
         keys.revoke(session, row.id)
     assert started.get(f"{BASE}/", headers=headers).status_code == 401
 
@@ -106,10 +125,10 @@ def test_a_revoked_key_is_refused_at_once_or_within_the_cache(started, monkeypat
 def test_when_a_key_was_used_is_written_by_the_clock_and_not_by_the_request(started):
     row, plain = key(started, "sessions:read")
     started.get(f"{BASE}/", headers={"Authorization": f"Bearer {plain}"})
-    database = started.app.state.box.database
+    database = box_of(started).database
     with database.read() as session:
         assert session.get(keys.ApiKey, row.id).last_used_at is None
-    started.app.state.authenticator.write_last_used()
+    started.application.state.authenticator.write_last_used()
     with database.read() as session:
         assert session.get(keys.ApiKey, row.id).last_used_at is not None
 
@@ -151,7 +170,7 @@ def test_a_session_that_does_not_exist_is_404(started, number):
 
 
 def test_another_accounts_session_is_404_and_not_listed(started):
-    with started.app.state.box.database.write() as session:
+    with box_of(started).database.write() as session:
         accounts.create(session, "bob")
     number = session_of(started)
     headers = bearer(started, "sessions:read", account="bob")

@@ -41,7 +41,14 @@ def test_a_cancelled_job_never_becomes_a_session(database, account):
         jobs.cancel(session, job)
         assert jobs.take(session) is None
         assert session.get_one(SessionRow, job.session_id).state is SessionState.FAILED
-        with pytest.raises(Conflict, match="cancelled"):
+        jobs.cancel(session, job)  # twice is fine
+
+
+def test_a_job_that_has_ended_can_not_be_cancelled(database, account):
+    with database.write() as session:
+        job = queued(session, account)
+        jobs.end(session, job, JobState.DONE)
+        with pytest.raises(Conflict, match="done"):
             jobs.cancel(session, job)
 
 

@@ -5,7 +5,7 @@ import json
 import pytest
 from sqlmodel import select
 
-from appliance.errors import NotFound
+from appliance.errors import NotFound, Refused
 from appliance.store import accounts, sessions
 from appliance.store.entities import Delivery, Source, UsageEvent, UsageQuarter, Webhook
 from engine.transcript import Segment, Word
@@ -128,17 +128,33 @@ def test_a_number_once_used_is_never_used_again(database, account):
         assert finished(session, account).id == row.id + 1
 
 
-def test_the_full_text_index_follows_the_rows(database, account):
+def test_what_people_change_leaves_what_the_engine_said(database, account):
     with database.write() as session:
-        row = finished(session, account, note="Grüße aus Köln")
-        sessions.add_segments(session, row.id, [SEGMENT])
+        row = finished(session, account)
+        sessions.change(session, row, title=" New\n title ", note="A\r\n\x00B", tags="x, y,X")
     with database.read() as session:
-        connection = session.connection()
-        found = "SELECT rowid FROM session_fts WHERE session_fts MATCH 'koln'"
-        assert connection.exec_driver_sql(found).scalar() == row.id
-        connection.exec_driver_sql(
-            "INSERT INTO session_fts(session_fts) VALUES ('integrity-check')"
-        )
-        connection.exec_driver_sql(
-            "INSERT INTO segment_fts(segment_fts) VALUES ('integrity-check')"
-        )
+        changed = sessions.get(session, account, row.id)
+        assert (changed.title, changed.note, changed.tags) == ("New title", "A\n B", "x,y")
+        assert changed.original_transcript == "hello there"
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"title": "x" * 301},
+        {"note": "x" * (sessions.MAX_NOTE_BYTES + 1)},
+        {"tags": ",".join(map(str, range(51)))},
+        {"tags": "x" * 101},
+    ],
+)
+def test_what_is_too_long_is_refused(database, account, changes):
+    with database.write() as session:
+        row = finished(session, account)
+        with pytest.raises(Refused, match="most"):
+            sessions.change(session, row, **changes)
+
+
+@pytest.mark.parametrize("number", [0, -1, 2**63, -(2**70)])
+def test_a_number_no_row_can_have_is_not_found(database, account, number):
+    with database.read() as session, pytest.raises(NotFound):
+        sessions.get(session, account, number)

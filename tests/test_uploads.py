@@ -9,6 +9,7 @@ from speech_fixtures import SPEECH, fixture, hiss, words_wrong, write_wav
 from sqlalchemy.exc import OperationalError
 from sqlmodel import select
 
+from appliance.audio_folder import AudioFolder
 from appliance.data_folder import DataFolder
 from appliance.store import jobs, sessions
 from appliance.store.database import Database
@@ -30,7 +31,7 @@ def folder(tmp_path):
 @pytest.fixture
 def uploads(database, folder, tiny):
     """Run the jobs with a real engine."""
-    running = Uploads(database, folder, tiny).start()
+    running = Uploads(database, AudioFolder(folder.audio), tiny).start()
     yield running
     running.stop()
 
@@ -121,13 +122,13 @@ def test_a_job_cut_off_in_the_middle_becomes_one_session_after_the_next_start(
     """The rows are those a killed process leaves: running, with half of the segments."""
     with database.write() as session:
         shutil.copy(SPEECH / "dictation.flac", folder.audio / "x.flac")
-    first = Uploads(database, folder, tiny)
+    first = Uploads(database, AudioFolder(folder.audio), tiny)
     job_id = first.add_copy(SPEECH / "dictation.flac", account, language="en")
     with database.write() as session:
         assert jobs.take(session).id == job_id
     with database.write() as session:
         assert jobs.requeue_running(session) == 1
-    second = Uploads(database, folder, tiny).start()
+    second = Uploads(database, AudioFolder(folder.audio), tiny).start()
     job, row = ended(database, job_id)
     second.stop()
     assert job.state is JobState.DONE
@@ -137,7 +138,7 @@ def test_a_job_cut_off_in_the_middle_becomes_one_session_after_the_next_start(
 
 
 def test_stopping_leaves_the_job_at_hand_for_the_next_start(database, folder, account, tiny):
-    uploads = Uploads(database, folder, tiny).start()
+    uploads = Uploads(database, AudioFolder(folder.audio), tiny).start()
     running = threading.Event()
     database.bus.subscribe(lambda e: e.values.get("state") == "running" and running.set())
     job_id = uploads.add_copy(SPEECH / "meeting.flac", account)
@@ -166,7 +167,7 @@ def test_the_database_of_another_process_sees_the_session(database, uploads, acc
 def test_a_database_that_is_locked_for_long_stops_neither_the_queue_nor_the_box(
     database, folder, account, tiny, monkeypatch
 ):
-    monkeypatch.setattr("appliance.uploads.RETRY_S", 0.1)
+    monkeypatch.setattr("appliance.transcriber.RETRY_S", 0.1)
     stumbled = threading.Event()
     take = jobs.take
 
@@ -177,7 +178,7 @@ def test_a_database_that_is_locked_for_long_stops_neither_the_queue_nor_the_box(
         return take(session)
 
     monkeypatch.setattr(jobs, "take", locked)
-    uploads = Uploads(database, folder, tiny)
+    uploads = Uploads(database, AudioFolder(folder.audio), tiny)
     job_id = uploads.add_copy(SPEECH / "dictation.flac", account)
     uploads.start()
     job, _ = ended(database, job_id)
@@ -192,19 +193,19 @@ def test_without_a_model_jobs_wait_for_a_better_start(database, folder, account,
     worker = Worker(broken).start()
     with pytest.raises(ModelUnavailable):
         worker.model(WAIT_S)
-    first = Uploads(database, folder, worker).start()
+    first = Uploads(database, AudioFolder(folder.audio), worker).start()
     job_id = first.add_copy(SPEECH / "dictation.flac", account)
     first.stop()
     with database.read() as session:
         assert session.get_one(Job, job_id).state is JobState.QUEUED
-    second = Uploads(database, folder, tiny).start()
+    second = Uploads(database, AudioFolder(folder.audio), tiny).start()
     assert ended(database, job_id)[0].state is JobState.DONE
     second.stop()
 
 
 def test_what_a_crash_left_half_received_is_swept_out(database, folder, tiny):
     (folder.audio / "x.flac.part").write_bytes(b"half")
-    Uploads(database, folder, tiny).start().stop()
+    Uploads(database, AudioFolder(folder.audio), tiny).start().stop()
     assert list(folder.audio.iterdir()) == []
 
 
@@ -214,13 +215,13 @@ def test_a_job_that_breaks_each_time_fails_and_does_not_hold_up_the_next(
     run = FileTranscription.run
 
     def broken(self):
-        if self.path.suffix == ".poison":
+        if self.path.read_bytes() == b"x":
             raise ValueError("nobody foresaw this")
         return run(self)
 
     monkeypatch.setattr(FileTranscription, "run", broken)
     (folder.path / "x.poison").write_bytes(b"x")
-    uploads = Uploads(database, folder, tiny).start()
+    uploads = Uploads(database, AudioFolder(folder.audio), tiny).start()
     poisoned = uploads.add_copy(folder.path / "x.poison", account)
     healthy = uploads.add_copy(SPEECH / "dictation.flac", account)
     assert ended(database, healthy)[0].state is JobState.DONE

@@ -7,7 +7,7 @@ from api.commands.table import show
 from appliance.box import open_store
 from appliance.settings import load
 from appliance.store import accounts, audit, keys
-from appliance.store.entities import ApiKey, now
+from appliance.store.entities import ApiKey
 from appliance.store.sessions import timestamp
 
 
@@ -61,16 +61,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 def described(key: ApiKey) -> dict[str, object]:
     """Return what may be known of a key."""
-    state = "valid"
-    if key.expires_at is not None and key.expires_at <= now():
-        state = "expired"
-    if key.revoked_at is not None:
-        state = "revoked"
     return {
         "id": key.id,
         "name": key.name,
         "scopes": key.scopes.split(),
-        "state": state,
+        "state": keys.state(key),
         "createdAt": timestamp(key.created_at),
         "expiresAt": timestamp(key.expires_at) if key.expires_at else None,
         "lastUsedAt": timestamp(key.last_used_at) if key.last_used_at else None,

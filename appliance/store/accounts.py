@@ -32,6 +32,14 @@ def named(session: Session, name: str) -> Account:
     return account
 
 
+def numbered(session: Session, account_id: int) -> Account:
+    """Return the account of that number."""
+    account = session.get(Account, account_id) if 0 < account_id < 2**63 else None
+    if account is None:
+        raise NotFound(f"there is no account {account_id}")
+    return account
+
+
 def change(
     session: Session, name: str, plan: str | None = None, timezone: str | None = None
 ) -> Account:

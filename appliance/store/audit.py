@@ -3,6 +3,7 @@
 from sqlmodel import Session
 
 from appliance.store.entities import Audit
+from appliance.store.keys import Caller
 
 
 def note(
@@ -25,4 +26,16 @@ def note(
             key_id=key_id,
             address=address,
         )
+    )
+
+
+def by(session: Session, caller: Caller, address: str | None, action: str, target: str) -> None:
+    """Add the line of what a caller did over HTTP."""
+    note(
+        session,
+        action,
+        target,
+        account_id=caller.account_id,
+        key_id=caller.key_id,
+        address=address,
     )

@@ -132,6 +132,7 @@ class SessionRow(SQLModel, table=True):
     note: str = ""
     original_transcript: str = ""
     tags: str = ""
+    labels: str = ""  # owner and tags as the full-text index holds them
     language: str | None = None
     source: Source = Field(sa_type=column_of(Source))
     engine: str | None = None
@@ -139,6 +140,7 @@ class SessionRow(SQLModel, table=True):
     audio_path: str | None = None  # relative to the data folder
     audio_bytes: int | None = None
     audio_sha256: str | None = None
+    audio_type: str | None = None  # media type, known once it was decoded
     captured_seconds: float = 0.0
     elapsed_seconds: float = 0.0
     created_at: datetime = Field(default_factory=now)

@@ -27,7 +27,7 @@ def add(session: Session, row: SessionRow, language: str | None = None) -> Job:
 
 def get(session: Session, account_id: int, job_id: int) -> Job:
     """Return a job of the account."""
-    job = session.get(Job, job_id) if job_id < 2**63 else None
+    job = session.get(Job, job_id) if 0 < job_id < 2**63 else None
     if job is None or job.account_id != account_id:
         raise NotFound(f"there is no job {job_id}")
     return job
@@ -55,7 +55,9 @@ def end(session: Session, job: Job, state: JobState, error: str | None = None) -
 
 
 def cancel(session: Session, job: Job) -> None:
-    """Give up a job that waits or runs; its session stays hidden for ever."""
+    """Give up a job that waits or runs, its session hidden for ever; twice is fine."""
+    if job.state is JobState.CANCELLED:
+        return
     if job.state not in OPEN:
         raise Conflict(f"job {job.id} can't be cancelled: it is {job.state.value}")
     end(session, job, JobState.CANCELLED)

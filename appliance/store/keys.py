@@ -15,9 +15,11 @@ from datetime import datetime, timedelta
 from sqlmodel import Session, col, select
 
 from appliance.errors import NotFound, Refused
+from appliance.store.database import tell
 from appliance.store.entities import Account, ApiKey, now
 
 PREFIX = "sb_live_"
+REVOKED = "key.revoked"
 SCOPES = {
     "sessions:read": "list, read, search and export sessions; read jobs and vocabulary",
     "sessions:write": "upload, change and delete sessions; set the vocabulary",
@@ -104,7 +106,15 @@ def revoke(session: Session, key_id: str) -> ApiKey:
         raise NotFound(f"there is no key '{key_id}'; see scribebox keys list")
     key.revoked_at = key.revoked_at or now()
     session.add(key)
+    tell(session, REVOKED, key_id=key_id)
     return key
+
+
+def state(key: ApiKey) -> str:
+    """Return "valid", "expired" or "revoked"."""
+    if key.revoked_at is not None:
+        return "revoked"
+    return "expired" if key.expires_at is not None and key.expires_at <= now() else "valid"
 
 
 def every(session: Session) -> list[tuple[ApiKey, str]]:

@@ -12,11 +12,15 @@ from typing import Any
 from sqlalchemy import func
 from sqlmodel import Session, col, delete, select
 
-from appliance.errors import NotFound
+from appliance.errors import NotFound, Refused
 from appliance.store import usage, webhooks
 from appliance.store.database import tell
 from appliance.store.entities import SegmentRow, SessionRow, SessionState, Source, now
-from engine.transcript import Segment, Word
+from appliance.store.search import checked_tags, labels_of, printable
+from engine.transcript import Segment, Transcript, Word
+
+MAX_TITLE = 300  # characters
+MAX_NOTE_BYTES = 1 << 20
 
 
 def open_one(
@@ -32,11 +36,13 @@ def open_one(
     audio_sha256: str | None = None,
 ) -> SessionRow:
     """Make a hidden session that waits for its transcript."""
+    tags = checked_tags(tags)
     row = SessionRow(
         account_id=account_id,
         source=source,
-        title=title,
+        title=checked_title(title),
         tags=tags,
+        labels=labels_of(account_id, tags),
         language=language,
         audio_path=audio_path,
         audio_bytes=audio_bytes,
@@ -107,11 +113,13 @@ def finish(
     captured_seconds: float,
     elapsed_seconds: float,
     warning: str | None = None,
+    audio_type: str | None = None,
 ) -> None:
     """Complete a session, its line of the ledger and its deliveries, in the open transaction."""
     row.state = SessionState.DONE
     row.title, row.note, row.original_transcript = title, note, original_transcript
     row.language, row.engine, row.warning = language, engine, warning
+    row.audio_type = audio_type or row.audio_type
     row.captured_seconds, row.elapsed_seconds = captured_seconds, elapsed_seconds
     row.finished_at = now()
     session.add(row)
@@ -136,12 +144,59 @@ def fail(session: Session, row: SessionRow) -> None:
     session.add(row)
 
 
+def change(
+    session: Session,
+    row: SessionRow,
+    *,
+    title: str | None = None,
+    note: str | None = None,
+    tags: str | None = None,
+) -> None:
+    """Change what people may change; what the engine said is never among it."""
+    if title is not None:
+        row.title = checked_title(title)
+    if note is not None:
+        row.note = checked_note(note)
+    if tags is not None:
+        row.tags = checked_tags(tags)
+        row.labels = labels_of(row.account_id, row.tags)
+    session.add(row)
+
+
+def checked_title(title: str) -> str:
+    """Return the title on one line."""
+    line = " ".join(printable(title).split())
+    if len(line) > MAX_TITLE:
+        raise Refused(f"title has {len(line)} characters; {MAX_TITLE} are the most")
+    return line
+
+
+def checked_note(note: str) -> str:
+    """Return the note without characters that can't be shown."""
+    size = len(note.encode())
+    if size > MAX_NOTE_BYTES:
+        raise Refused(f"note has {size} bytes; {MAX_NOTE_BYTES} are the most")
+    return "\n".join(map(printable, note.replace("\r\n", "\n").split("\n")))
+
+
 def get(session: Session, account_id: int, session_id: int) -> SessionRow:
     """Return a finished session of the account."""
-    row = session.get(SessionRow, session_id) if session_id < 2**63 else None
+    row = session.get(SessionRow, session_id) if 0 < session_id < 2**63 else None
     if row is None or row.account_id != account_id or row.state is not SessionState.DONE:
         raise NotFound(f"there is no session {session_id}")
     return row
+
+
+def transcript(session: Session, row: SessionRow) -> Transcript:
+    """Return the timed transcript of a session, suppressed text included."""
+    assert row.id is not None
+    return Transcript(
+        segments=tuple(segments(session, row.id)),
+        model=(row.engine or "").removeprefix("whisper-"),
+        language=row.language,
+        duration_ms=round(row.captured_seconds * 1000),
+        warning=row.warning,
+    )
 
 
 def page(session: Session, account_id: int, number: int, size: int) -> tuple[list[SessionRow], int]:

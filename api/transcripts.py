@@ -1,0 +1,128 @@
+"""What belongs to a session beside its text: segments with times, audio, files to take away."""
+
+from typing import Annotated, Any
+
+import anyio.to_thread
+import msgspec
+from litestar import Request, Response, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath, QueryParameter
+
+from api import stored_file
+from api.auth import needs
+from api.openapi import answer
+from api.schemas import Timed
+from api.sessions import MISSING, ONE, READING
+from api.threads import threaded
+from appliance.box import Box
+from appliance.errors import NotFound, Refused
+from appliance.store import sessions
+from appliance.store.entities import SessionRow
+from appliance.store.keys import Caller
+from engine import writers
+
+Format = Annotated[
+    str, QueryParameter(name="format", description=", ".join(writers.FORMATS), max_length=20)
+]
+BYTES = "application/octet-stream"
+
+
+@get(
+    f"{ONE}/segments", operation_id="getSegments", **needs("sessions:read", _404=MISSING), **READING
+)
+@threaded
+def get_segments(
+    box: NamedDependency[Box], session_id: FromPath[int], caller: NamedDependency[Caller]
+) -> Timed:
+    """Return the timed transcript: words, engine, confidence, suppressed text with its reason."""
+    with box.database.read() as session:
+        row = sessions.get(session, caller.account_id, session_id)
+        transcript = sessions.transcript(session, row)
+    return msgspec.convert(writers.as_dict(transcript), Timed)
+
+
+@get(
+    f"{ONE}/audio",
+    operation_id="getAudio",
+    **needs(
+        "sessions:read",
+        {
+            200: answer(bytes, "the whole file", "audio/*"),
+            206: answer(bytes, "the range", "audio/*"),
+            304: answer(None, "the client has this version already"),
+            416: answer(None, "the range lies outside the file"),
+        },
+        _404="There is no such session, or it has no audio.",
+    ),
+    tags=["sessions"],
+)
+async def get_audio(
+    request: Request[Any, Any, Any],
+    box: NamedDependency[Box],
+    session_id: FromPath[int],
+    caller: NamedDependency[Caller],
+) -> Response[Any]:
+    """Return the recording as it came, or one range of it."""
+
+    def look_up() -> SessionRow:
+        with box.database.read() as session:
+            return sessions.get(session, caller.account_id, session_id)
+
+    row = await anyio.to_thread.run_sync(look_up)
+    if row.audio_path is None:
+        raise NotFound(f"session {session_id} has no audio")
+    media_type = row.audio_type or BYTES
+    name = f"session-{row.id}{EXTENSIONS.get(media_type, '')}"
+    path = box.folder.path / row.audio_path
+    return await stored_file.answer(request, path, media_type, name, row.audio_sha256)
+
+
+EXTENSIONS = {
+    "audio/wav": ".wav",
+    "audio/flac": ".flac",
+    "audio/mpeg": ".mp3",
+    "audio/ogg": ".ogg",
+    "audio/mp4": ".m4a",
+    "audio/webm": ".webm",
+    "audio/aac": ".aac",
+    "audio/amr": ".amr",
+    "audio/aiff": ".aiff",
+    "audio/x-ms-wma": ".wma",
+    "audio/x-caf": ".caf",
+    "audio/basic": ".au",
+    "audio/x-w64": ".w64",
+}
+
+
+@get(
+    f"{ONE}/export",
+    operation_id="exportSession",
+    **needs(
+        "sessions:read",
+        {200: answer(bytes, "the file", BYTES)},
+        _404=MISSING,
+    ),
+    **READING,
+)
+@threaded
+def export(
+    box: NamedDependency[Box],
+    session_id: FromPath[int],
+    format: Format = "txt",
+    *,
+    caller: NamedDependency[Caller],
+) -> Response[bytes]:
+    """Return the session as a file: txt, md and docx have the note, srt, vtt and json the times."""
+    if format not in writers.FORMATS:
+        raise Refused(f"format '{format}': there are {', '.join(writers.FORMATS)}")
+    with box.database.read() as session:
+        row = sessions.get(session, caller.account_id, session_id)
+        transcript = sessions.transcript(session, row)
+    kind = writers.FORMATS[format]
+    content = writers.write(transcript, format, row.title or f"Session {row.id}", row.note)
+    disposition = f'attachment; filename="session-{row.id}.{kind.extension}"'
+    return Response(
+        content,
+        media_type=kind.media_type.partition(";")[0],  # Litestar adds the charset to text
+        headers={"Content-Disposition": disposition, "X-Content-Type-Options": "nosniff"},
+    )

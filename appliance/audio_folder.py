@@ -1,0 +1,143 @@
+"""The folder of the audio files: how one comes in, and how one goes, without ever being lost.
+
+Guarantee: a file has its final name only if a row names it. It arrives as `NAME.part`, is fsynced,
+its row is committed, and then it is renamed; it leaves as `NAME.gone`, is renamed before its row
+is deleted, and unlinked after. `sweep` completes or takes back what a crash cut off, by what the
+rows say; it never deletes a file under its final name.
+"""
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Collection, Iterator
+from pathlib import Path
+
+from appliance.errors import NoRoom, TooLarge
+from engine.audio import sync_folder
+
+PART, GONE = ".part", ".gone"
+SYNC_EVERY_BYTES = 64 << 20  # so that the last fsync has not a gigabyte to write
+
+
+class Incoming:
+    """A file being received: counted, hashed, written; leave the block to give it up."""
+
+    def __init__(self, folder: "AudioFolder") -> None:
+        self.name = uuid.uuid4().hex  # never a name from a client
+        self.bytes = 0
+        self._folder, self._path = folder, folder.path / (self.name + PART)
+        self._hash = hashlib.sha256()
+        self._file = self._path.open("xb")
+        self._kept = False
+
+    @property
+    def sha256(self) -> str:
+        """Return the digest of what was written."""
+        return self._hash.hexdigest()
+
+    def write(self, piece: bytes) -> None:
+        """Append a piece; raise TooLarge or NoRoom."""
+        self.bytes += len(piece)
+        self._folder.check(self.bytes, len(piece))
+        with out_of_room():
+            self._file.write(piece)
+            if self.bytes // SYNC_EVERY_BYTES != (self.bytes - len(piece)) // SYNC_EVERY_BYTES:
+                self._file.flush()
+                os.fdatasync(self._file.fileno())
+        self._hash.update(piece)
+
+    def close(self) -> None:
+        """Make what was written survive a power cut."""
+        with out_of_room():
+            self._file.flush()
+            os.fsync(self._file.fileno())
+        self._file.close()
+        sync_folder(self._path.parent)
+
+    def settle(self) -> None:
+        """Give it its final name, once its row is committed."""
+        self._kept = True
+        self._path.rename(self._folder.path / self.name)
+
+    def __enter__(self) -> "Incoming":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if not self._kept:
+            with contextlib.suppress(OSError):  # a full disk fails again on closing
+                self._file.close()
+            self._path.unlink(missing_ok=True)
+
+
+class AudioFolder:
+    """Hand out new files, let old ones go."""
+
+    def __init__(self, path: Path, limit_bytes: int = 2 << 30, reserve_bytes: int = 0) -> None:
+        self.path = path
+        self.limit_bytes, self.reserve_bytes = limit_bytes, reserve_bytes
+
+    def receive(self) -> Incoming:
+        """Open a new file."""
+        with out_of_room():
+            return Incoming(self)
+
+    def check(self, total_bytes: int, more_bytes: int) -> None:
+        """Raise unless a file of that size is allowed and there is room for what is to come."""
+        if total_bytes > self.limit_bytes:
+            raise TooLarge(
+                f"the audio has more than {self.limit_bytes} bytes, the most that this box takes "
+                "(upload_limit_bytes); cut it into parts"
+            )
+        free = shutil.disk_usage(self.path).free
+        if free - more_bytes < self.reserve_bytes:
+            raise NoRoom(
+                f"the disk has {free // 10**6} MB left, too few for {total_bytes} bytes of audio: "
+                f"{self.reserve_bytes // 10**6} MB are kept free (disk_refuse_bytes); make room"
+            )
+
+    @contextlib.contextmanager
+    def leaving(self, name: str | None) -> Iterator[None]:
+        """Take a file away around the commit that deletes its row; undo it if that fails."""
+        if name is None:
+            yield
+            return
+        path, gone = self.path / name, self.path / (name + GONE)
+        try:
+            path.rename(gone)
+        except FileNotFoundError:  # someone else was first, or it never was there
+            yield
+            return
+        sync_folder(self.path)
+        try:
+            yield
+        except BaseException:
+            gone.rename(path)
+            raise
+        gone.unlink()
+
+    def sweep(self, named: Callable[[Collection[str]], set[str]]) -> int:
+        """Complete what a crash cut off; `named` tells which of some names a row has."""
+        left = [p for p in self.path.iterdir() if p.suffix in (PART, GONE)]
+        known = named({p.stem for p in left}) if left else set()
+        for path in left:
+            if path.stem in known:
+                path.rename(path.with_suffix(""))
+            else:
+                path.unlink()
+        if left:
+            sync_folder(self.path)
+        return len(left)
+
+
+@contextlib.contextmanager
+def out_of_room() -> Iterator[None]:
+    """Say what it means when the disk or the quota is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            raise NoRoom("the disk is full; make room, and send the audio again") from error
+        raise

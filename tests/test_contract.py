@@ -1,0 +1,58 @@
+"""The OpenAPI document is valid, and the server does what it says: schemathesis tries to catch it.
+
+Examples are drawn at random for each operation; only documented answers may come, none of them 5xx.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from openapi_spec_validator import validate
+from running_box import clean_environment, running
+
+from api import app
+from appliance.settings import Settings
+
+CHECKS = ",".join(
+    ("not_a_server_error", "status_code_conformance", "content_type_conformance",
+     "response_schema_conformance")
+)  # fmt: skip
+SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
+
+
+def try_to_catch(tmp_path, examples: int, timeout_s: float) -> None:
+    data = tmp_path / "box"
+    with running("--port", "0", "--data", str(data), SCRIBEBOX_MODEL="tiny.en") as box:
+        url = box.url
+        box.wait_for("it is session 1$")
+        key = (data / "admin.key").read_text().strip()
+        done = subprocess.run(
+            [
+                SCHEMATHESIS, "run", f"{url}/schema/openapi.json",
+                "-H", f"Authorization: Bearer {key}", "--checks", CHECKS,
+                "--max-examples", str(examples), "--phases", "examples,fuzzing",
+                "--mode", "all", "--suppress-health-check", "all", "--generation-database", "none",
+                "--request-timeout", "30", "--no-color", "--continue-on-failure",
+                "--exclude-path", "/schema/openapi.json",
+            ],
+            capture_output=True, text=True, timeout=timeout_s, check=False, cwd=tmp_path,
+            env=clean_environment(),
+        )  # fmt: skip
+        box.stop()
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        assert "Traceback" not in box.output, box.output[-6000:]
+
+
+def test_the_document_is_valid():
+    document = app.create(Settings(), "http://127.0.0.1:1").openapi_schema.to_schema()
+    validate(document)
+
+
+def test_a_few_examples_find_nothing_undocumented(tmp_path):
+    try_to_catch(tmp_path, 8, 180)
+
+
+@pytest.mark.long
+def test_five_hundred_examples_for_each_route_find_nothing_undocumented(tmp_path):
+    try_to_catch(tmp_path, 500, 2400)
