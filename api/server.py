@@ -42,6 +42,7 @@ def configuration(app: Any, settings: Settings) -> uvicorn.Config:
     """Return how uvicorn is to serve the app; it logs nothing itself, least of all URLs."""
     return uvicorn.Config(
         AllowedHosts(Head(app), own_names(settings)),
+        http="httptools",  # uploads: half the time of h11, so others wait half as long
         log_config=None,
         access_log=False,
         server_header=False,

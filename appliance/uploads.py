@@ -84,7 +84,8 @@ class Uploads:
 
     def cancel(self, account_id: int, job_id: int) -> Job:
         """Give a job up, within one decode if it runs; its audio goes with it."""
-        with self._database.write() as session:
+        # never between the row of an upload and the name of its file
+        with self._transcriber.accepting, self._database.write() as session:
             job = jobs.get(session, account_id, job_id)
             jobs.cancel(session, job)
             name = name_of(session.get_one(SessionRow, job.session_id))

@@ -25,7 +25,7 @@ from appliance.welcome import TITLE as WELCOME
 MAYBE, THERE, GONE = "maybe", "there", "gone"
 SESSIONS = "/api/v1/audioscribe/sessions"
 SENDERS = 3
-BIG_SECONDS = 625  # 20 MB of silence
+BIG_RATE, BIG_SECONDS = 192_000, 26  # 20 MB of silence in stereo, soon listened to
 DICTATION = fixture("dictation")
 
 
@@ -61,8 +61,7 @@ class Sender:
             "form": {"files": {"file": ("dictation.flac", self._small)}, "data": {"title": title}},
             "big": {"content": self._slowly()},
         }[kind]
-        query = {} if kind == "form" else {"title": title}
-        self.fates[title] = MAYBE
+        query, self.fates[title] = {} if kind == "form" else {"title": title}, MAYBE
         answer = client.post(f"{SESSIONS}/", params=query, **body)
         assert answer.status_code == 202, answer.text
         self._note(title, THERE, "accepted")
@@ -98,7 +97,8 @@ def storm(tmp_path: Path, rounds: int, seed: int, small: int = 4, wait_s: float 
     """Kill the server in each of the rounds, let it work off what is left, and check it all."""
     chance, data = random.Random(seed), tmp_path / "box"
     arguments = ("--port", "0", "--data", str(data))
-    big = write_wav(tmp_path / "big.wav", np.zeros(BIG_SECONDS * 16_000, np.int16)).read_bytes()
+    still = np.zeros(BIG_SECONDS * BIG_RATE, np.int16)
+    big = write_wav(tmp_path / "big.wav", still, still, rate=BIG_RATE).read_bytes()
     senders = [Sender(n, seed, big) for n in range(SENDERS)]
     for number in range(rounds):
         with (
@@ -191,7 +191,7 @@ def check_data(data: Path, fates: dict[str, str]) -> None:
 
 
 def test_kill_9_loses_and_doubles_nothing(tmp_path):
-    storm(tmp_path, rounds=2, seed=1, small=1)
+    storm(tmp_path, rounds=2, seed=3, small=1)
 
 
 @pytest.mark.long
