@@ -99,7 +99,7 @@ EXTENSIONS = {
     operation_id="exportSession",
     **needs(
         "sessions:read",
-        {200: answer(bytes, "the file", BYTES)},
+        {200: answer(bytes, "the file", "*/*")},
         _404=MISSING,
     ),
     **READING,
