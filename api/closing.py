@@ -21,6 +21,8 @@ class Closing:
         tasks = [asyncio.ensure_future(waiting), asyncio.ensure_future(self._begun.wait())]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if tasks[0].done():
+                tasks[0].result()  # or what went wrong
             return tasks[0].done()
         finally:
             for task in tasks:

@@ -113,6 +113,8 @@ def on_any_error(request: Request[Any, Any, Any], error: Exception) -> Response[
     for kind, status in STATUS.items():
         if isinstance(error, kind):
             return problem(status, str(error))
+    if isinstance(error, RecursionError):
+        return problem(HTTPStatus.BAD_REQUEST, "The body is nested too deeply.")
     if isinstance(error, OperationalError):  # locked for long, or the disk is full: that passes
         log.error("the database can't be used: %s", error.orig)
         return problem(

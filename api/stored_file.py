@@ -1,16 +1,17 @@
 """Answer with a file of the box: whole or a range of it, unless the client has it already."""
 
+import os
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import anyio
 from litestar import Request, Response
-from litestar.enums import MediaType
 from litestar.response import Stream
 
 from api import ranges
 from api.head import asked_of
+from api.problems import problem
 from appliance.errors import NotFound
 
 PIECE_BYTES = 256 * 1024
@@ -25,7 +26,7 @@ async def answer(
     except FileNotFoundError:
         raise NotFound("its audio is not there any more") from None
     head = asked_of(request.scope)
-    size = (await anyio.to_thread.run_sync(path.stat)).st_size
+    size = os.fstat(file.wrapped.fileno()).st_size
     headers = {
         "Accept-Ranges": "bytes",
         "Cache-Control": "private, no-cache",
@@ -43,12 +44,8 @@ async def answer(
             wanted = ranges.span(request.headers.get("Range"), size)
     except ranges.Unsatisfiable:
         await file.aclose()
-        return Response(
-            b"",
-            status_code=416,
-            headers={**headers, "Content-Range": f"bytes */{size}"},
-            media_type=MediaType.TEXT,
-        )
+        outside = {"Content-Range": f"bytes */{size}"}
+        return problem(416, f"The range lies outside the file, which has {size} bytes.", outside)
     part = wanted or ranges.Span(0, size - 1, size)
     headers["Content-Length"] = str(part.length)
     if wanted is not None:

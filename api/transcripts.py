@@ -50,9 +50,9 @@ def get_segments(
             200: answer(bytes, "the whole file", "audio/*"),
             206: answer(bytes, "the range", "audio/*"),
             304: answer(None, "the client has this version already"),
-            416: answer(None, "the range lies outside the file"),
         },
         _404="There is no such session, or it has no audio.",
+        _416="The range lies outside the file.",
     ),
     tags=["sessions"],
 )

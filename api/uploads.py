@@ -1,6 +1,7 @@
 """Audio comes in over HTTP and becomes a session: at once by a job, or waited for."""
 
 import asyncio
+import contextlib
 import re
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -27,6 +28,7 @@ from appliance.store import entities, jobs, search, sessions
 from appliance.store.keys import Caller
 
 LANGUAGE = re.compile("[a-z]{2,3}")
+LOOK_S = 2.0  # how often a waiting request looks whether the engine has failed
 BINARY = Schema(type=OpenAPIType.STRING, format=OpenAPIFormat.BINARY)
 TEXT = Schema(type=OpenAPIType.STRING)
 AUDIO = ("application/octet-stream", "audio/*", "video/*")
@@ -86,6 +88,7 @@ Wait = Annotated[bool, QueryParameter(description="answer when the session is th
     **needs(
         "sessions:write",
         {201: answer(Session, "the session (with wait=true)")},
+        _404="The session was deleted while it was waited for.",
         _409="The job was cancelled while it was waited for.",
         _413="The audio is larger than upload_limit_bytes.",
         _422="The audio was accepted and could not be transcribed (only with wait=true).",
@@ -118,14 +121,19 @@ async def upload(
                 language=wishes.get("language") or None,
             )
         )
-    status_url = f"{JOBS}/{job_id}"
-    if wait and box.worker.failure is None and await closing.before(ended(box, job_id)):
+    if wait and await closing.before(ended(box, job_id)):
         return await anyio.to_thread.run_sync(outcome, box, caller, job_id)
+    return accepted(job_id)
+
+
+def accepted(job_id: int) -> Response[Accepted]:
+    """Return where to ask how a job goes."""
+    status_url = f"{JOBS}/{job_id}"
     return Response(Accepted(job_id, status_url), status_code=202, headers={"Location": status_url})
 
 
 async def ended(box: Box, job_id: int) -> None:
-    """Wait until a job has ended; holds no thread meanwhile."""
+    """Wait until a job has ended, or can't be done now; holds no thread meanwhile."""
     loop, over = asyncio.get_running_loop(), asyncio.Event()
 
     def listen(event: Event) -> None:
@@ -139,8 +147,11 @@ async def ended(box: Box, job_id: int) -> None:
 
     unsubscribe = box.database.bus.subscribe(listen)
     try:
-        if not await anyio.to_thread.run_sync(has_ended):
-            await over.wait()
+        if await anyio.to_thread.run_sync(has_ended):
+            return
+        while not over.is_set() and box.worker.failure is None:  # then it waits for a better start
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), LOOK_S)
     finally:
         unsubscribe()
 
@@ -153,6 +164,8 @@ def outcome(box: Box, caller: Caller, job_id: int) -> Response[Any]:
             row = sessions.get(session, caller.account_id, job.session_id)
             location = {"Location": f"{PATH}/{row.id}/"}
             return Response(public(row), status_code=201, headers=location)
+    if job.state in jobs.OPEN:
+        return accepted(job_id)
     if job.state is entities.JobState.CANCELLED:
         return problem(409, f"job {job_id} was cancelled")
     return problem(422, f"job {job_id} failed: {job.error}")

@@ -17,6 +17,7 @@ from engine.transcript import Segment
 Replacements = Sequence[Mapping[str, str]]  # each {"from": ..., "to": ...}
 
 TITLE_LENGTH = 60
+TITLE_FROM = 4000  # characters in which the first sentence is looked for
 SENTENCE = re.compile(r"(.+?[.?!。？！])(?:\s|$)", re.DOTALL)
 MIN_TITLE_WORDS = 3
 
@@ -71,9 +72,8 @@ class Speech:
         around, begins = gaps[:1], False
         for at, (word, right) in enumerate(zip(words, gaps[1:], strict=True), 1):
             left, last = around[-1], at == len(words)
-            unit = word == "mm" and kept and left == " " and self.number.search(kept[-1].lower())
             alone = BEFORE.search(left) and BEHIND.match(right) and (right != "." or last)
-            if word.lower() in self.fillers and not word.isupper() and alone and not unit:
+            if word.lower() in self.fillers and not word.isupper() and alone:
                 begins |= not kept or weight(left) == END
                 begins |= word[0].isupper() and (weight(left) > 2 or bool(OPENING.search(left)))
                 around[-1] = bridge(left, right, first=not kept, last=last)
@@ -95,6 +95,7 @@ class Speech:
                     and all(set(dotted(gap)) <= BETWEEN for gap in around[1 - 2 * n :])
                     and not self.doubled.issuperset(lower[-n:])
                     and not any(map(self.number.search, lower[-n:]))
+                    and not (n == 1 and is_other(kept[-2], kept[-1], around[-1], len(kept) == 2))
                     and not any(len(w) == 1 and w.isupper() and w != "I" for w in kept[-n:])
                 ):
                     del kept[-n:], lower[-n:], around[-n:]
@@ -102,22 +103,29 @@ class Speech:
         return kept, [*around, gaps[-1]]
 
 
+def is_other(said: str, again: str, between: str, first: bool) -> bool:
+    """Tell whether it is another word ("In May may we") or a name ("Walla Walla")."""
+    if said[0].isupper() and again[0].isupper() and said not in ("I", "A"):
+        return between == " "
+    return said != again and not first and said[0].islower() != again[0].islower()
+
+
 SPEECH = {
     "en": Speech(
-        "um umm uh uhh uhm erm er ehm hm hmm mm",
-        "very really so no yes bye had that ha far long many much knock",
+        "um umm uh uhh uhm erm er ehm hm hmm",
+        "very really so no yes bye had that ha far long many much knock not her plus",
         r"zero oh o one two three four five six seven eight nine ten eleven twelve \w+teen twenty"
         r" thirty forty fifty sixty seventy eighty ninety hundred thousand \w+illion double triple",
     ),
     "de": Speech(
         "äh ähm öh öhm hm hmm",
-        "die der das den sie ja nein sehr",
+        "die der das den sie ja nein sehr nicht was",
         r"null eins zwei zwo drei vier fünf sechs sieben acht neun elf zwölf \w*(?:zehn|zig|ßig)"
         r" \w*(?:hundert|tausend)",
     ),
     "fr": Speech(
         "euh heu hum",
-        "nous vous très oui non",
+        "nous vous très oui non pas",
         "zéro un deux trois quatre cinq six sept huit neuf dix onze douze treize quatorze quinze"
         " seize vingts? trente quarante cinquante soixante cents? mille",
     ),
@@ -219,7 +227,7 @@ def spliced(text: str, pattern: re.Pattern[str], meant: Sequence[str]) -> str:
 
 def title(text: str) -> str:
     """Return the first sentence that says something, cut at a word if it is long; "" of nothing."""
-    line = " ".join(text.split())
+    line = " ".join(text[:TITLE_FROM].split())
     sentences: list[str] = SENTENCE.findall(line) or [line]
     chosen = next((s for s in sentences if len(s.split()) >= MIN_TITLE_WORDS), sentences[0])
     chosen = chosen.strip().rstrip(".。")

@@ -34,7 +34,7 @@ class Transcriber:
 
     def __init__(self, database: Database, audio: AudioFolder, worker: Worker) -> None:
         self._database, self._audio, self._worker = database, audio, worker
-        self.accepting = threading.Lock()  # held while a file gets its row and its name
+        self.filing = threading.Lock()  # held while a file and its row come or go together
         self._wake = threading.Event()
         self._closing = False
         self._lock = threading.Lock()
@@ -99,7 +99,7 @@ class Transcriber:
         """Return the next job; None if there is none, or no engine to do it with."""
         if self._worker.failure is not None:
             return None  # the jobs stay queued for a start with a better model
-        with self.accepting, self._database.write() as session:
+        with self.filing, self._database.write() as session:
             jobs.requeue_running(session)  # this thread takes one at a time: a stumble left it
             return jobs.take(session)
 
@@ -182,18 +182,19 @@ class Transcriber:
 
     def _end(self, job: Job, state: JobState, error: str, *, keep: bool = True) -> None:
         """Note that a job failed; audio that nobody can read is not kept."""
-        with self._database.read() as session:
-            path = session.get_one(SessionRow, job.session_id).audio_path
-        name = path.rpartition("/")[2] if path and not keep else None
-        with self._audio.leaving(name), self._database.write() as session:
-            found = session.get(Job, job.id)
-            if found is None or found.state is not JobState.RUNNING:
-                return
-            row = session.get_one(SessionRow, job.session_id)
-            sessions.clear_segments(session, job.session_id)
-            sessions.fail(session, row)
-            row.audio_path = None if name else row.audio_path
-            jobs.end(session, found, state, error)
+        with self.filing:
+            with self._database.read() as session:
+                path = session.get_one(SessionRow, job.session_id).audio_path
+            name = path.rpartition("/")[2] if path and not keep else None
+            with self._audio.leaving(name), self._database.write() as session:
+                found = session.get(Job, job.id)
+                if found is None or found.state is not JobState.RUNNING:
+                    return
+                row = session.get_one(SessionRow, job.session_id)
+                sessions.clear_segments(session, job.session_id)
+                sessions.fail(session, row)
+                row.audio_path = None if name else row.audio_path
+                jobs.end(session, found, state, error)
 
 
 class ProgressNote:

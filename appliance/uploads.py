@@ -63,7 +63,7 @@ class Uploads:
     ) -> int:
         """Queue a file that has come in whole; return the job's number."""
         incoming.close()
-        with self._transcriber.accepting:
+        with self._transcriber.filing:
             with self._database.write() as session:
                 row = sessions.open_one(
                     session,
@@ -84,24 +84,28 @@ class Uploads:
 
     def cancel(self, account_id: int, job_id: int) -> Job:
         """Give a job up, within one decode if it runs; its audio goes with it."""
-        # never between the row of an upload and the name of its file
-        with self._transcriber.accepting, self._database.write() as session:
-            job = jobs.get(session, account_id, job_id)
-            jobs.cancel(session, job)
-            name = name_of(session.get_one(SessionRow, job.session_id))
+        with self._transcriber.filing:
+            with self._database.read() as session:
+                job = jobs.get(session, account_id, job_id)
+                row = session.get_one(SessionRow, job.session_id)
+                name = name_of(row) if job.state in jobs.OPEN else None
+            with self.audio.leaving(name), self._database.write() as session:
+                job = jobs.get(session, account_id, job_id)
+                jobs.cancel(session, job)
+                row = session.get_one(SessionRow, job.session_id)
+                row.audio_path = None
+                session.add(row)
         self._transcriber.cancel(job_id)
-        with self.audio.leaving(name), self._database.write() as session:
-            row = session.get_one(SessionRow, job.session_id)
-            row.audio_path = None
-            session.add(row)
         return job
 
     def delete_session(self, account_id: int, session_id: int) -> None:
         """Delete a finished session with its segments and its audio."""
-        with self._database.read() as session:
-            name = name_of(sessions.get(session, account_id, session_id))
-        with self.audio.leaving(name), self._database.write() as session:
-            session.delete(sessions.get(session, account_id, session_id))  # segments and job too
+        with self._transcriber.filing:
+            with self._database.read() as session:
+                name = name_of(sessions.get(session, account_id, session_id))
+            with self.audio.leaving(name), self._database.write() as session:
+                row = sessions.get(session, account_id, session_id)
+                session.delete(row)  # its segments and its job go with it
 
 
 def name_of(row: SessionRow) -> str | None:

@@ -203,3 +203,23 @@ def test_a_title_is_one_short_line(text):
     title = notes.title(text)
     assert len(title) <= notes.TITLE_LENGTH
     assert "\n" not in title
+
+
+@pytest.mark.parametrize(
+    ("text", "language"),
+    [
+        ("It is not not important.", "en"),
+        ("Das ist nicht nicht wichtig.", "de"),
+        ("In May may we meet?", "en"),
+        ("Wir wollen Essen essen.", "de"),
+        ("We drive to Walla Walla today.", "en"),
+        ("I gave her her keys.", "en"),
+        ("A sheet a few mm thick.", "en"),
+    ],
+)
+def test_clean_up_leaves_what_would_mean_something_else(text, language):
+    assert notes.note([said(text, 0, 1000)], language) == text
+
+
+def test_a_title_of_a_long_text_without_an_end_is_found_at_once():
+    assert len(notes.title("no end in sight " * 50_000)) <= notes.TITLE_LENGTH

@@ -1,9 +1,12 @@
 """Sessions, transcripts, keys, accounts and vocabulary as a client of the API meets them."""
 
+import threading
+
 import pytest
 from box_client import BASE, account, bearer, box_of, session_of
 from sqlmodel import select
 
+from appliance.errors import NotFound
 from appliance.store.entities import Audit
 
 READ, WRITE = "sessions:read", "sessions:write"
@@ -33,7 +36,8 @@ def test_a_field_that_can_not_be_changed_is_named(client):
     answer = client.patch(f"{BASE}/{number}", json={"originalTranscript": "x"})
     assert answer.status_code == 400
     assert answer.json()["errors"][0]["field"] == "originalTranscript"
-    for body in (b"{", b"[]", b"", b'{"title": 3}', b'{"title": "\\ud800"}', b"\xff"):
+    deep = b'{"title":' + b"[" * 100_000
+    for body in (deep, b"{", b"[]", b"", b'{"title": 3}', b'{"title": "\\ud800"}', b"\xff"):
         assert client.patch(f"{BASE}/{number}", content=body).status_code == 400
     assert client.patch(f"{BASE}/{number}", content=b"x" * 11_000_000).status_code == 413
 
@@ -177,6 +181,7 @@ def test_keys_are_made_listed_and_revoked_and_the_audit_knows_by_whom(started):
         {"name": "x", "scopes": [READ], "expiresAt": "2090-01-01T00:00:00"},
         {"name": "x", "scopes": [READ], "expires": "1d", "expiresAt": "2090-01-01T00:00:00Z"},
         {"name": "x", "scopes": [READ], "admin": True},
+        {"name": "x", "scopes": [READ], "expiresAt": "9999-12-31T23:59:59-01:00"},
     ],
 )
 def test_a_key_that_makes_no_sense_is_400(started, body):
@@ -196,3 +201,32 @@ def test_accounts_are_made_listed_and_changed(started):
     assert started.patch("/api/v1/accounts/99", json={}).status_code == 404
     names = [found["name"] for found in started.get("/api/v1/accounts").json()]
     assert names == ["bob", "default"]
+
+
+def test_a_page_far_past_the_end_is_empty(client):
+    assert client.get(f"{BASE}/?page=99999999999999999999").json() == []
+
+
+def test_two_deletes_at_once_leave_no_file(client):
+    box = box_of(client)
+    before = set(box.folder.audio.iterdir())
+    for _ in range(10):
+        number = session_of(client, audio=AUDIO)
+        barrier = threading.Barrier(2)
+        outcomes = []
+
+        def delete(number=number, barrier=barrier, outcomes=outcomes):
+            barrier.wait(10)
+            try:
+                box.uploads.delete_session(1, number)
+                outcomes.append("deleted")
+            except NotFound:
+                outcomes.append("missing")
+
+        threads = [threading.Thread(target=delete) for _ in "ab"]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(10)
+        assert sorted(outcomes) == ["deleted", "missing"]
+    assert set(box.folder.audio.iterdir()) == before

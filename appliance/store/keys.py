@@ -36,6 +36,7 @@ SCOPES = {
 FORM = re.compile(r"sb_live_([A-Za-z0-9]{8})_([A-Za-z0-9_-]{43})")
 ALPHABET = string.ascii_letters + string.digits
 EXPIRES = re.compile(r"(\d{1,5})([hdwy])")
+LONGEST = timedelta(days=36500)
 UNITS = {"h": timedelta(hours=1), "d": timedelta(days=1), "w": timedelta(weeks=1)}
 
 
@@ -68,8 +69,14 @@ def create(
     for scope in scopes:
         if scope not in SCOPES:
             raise Refused(f"scope '{scope}': there are {', '.join(SCOPES)}")
-    if expires_at is not None and expires_at <= now():
+    left_s = expires_at.timestamp() - now().timestamp() if expires_at is not None else None
+    if expires_at is not None and left_s is not None and left_s <= 0:
         raise Refused(f"a key can't expire in the past ({expires_at.isoformat()})")
+    if (
+        expires_at is not None
+        and expires_at.timestamp() > now().timestamp() + LONGEST.total_seconds()
+    ):
+        raise Refused(f"a key can't expire in {expires_at.year}: want 100 years at most, or none")
     key_id = "".join(secrets.choice(ALPHABET) for _ in range(8))
     secret = secrets.token_urlsafe(32)
     assert account.id is not None
@@ -142,7 +149,7 @@ def expiry(text: str, since: datetime | None = None) -> datetime:
     if match is None or int(match[1]) == 0:
         raise Refused(f"expiry '{text}': want a number and h, d, w or y, such as 90d")
     unit = timedelta(days=365) if match[2] == "y" else UNITS[match[2]]
-    if int(match[1]) * unit > timedelta(days=36500):
+    if int(match[1]) * unit > LONGEST:
         raise Refused(f"expiry '{text}': want 100 years at most, or none at all")
     return (since or now()) + int(match[1]) * unit
 
