@@ -1,5 +1,6 @@
 """The real server process: its first start, its first session, its end."""
 
+import contextlib
 import json
 import queue
 import signal
@@ -99,6 +100,15 @@ def test_a_box_without_a_model_starts_says_so_and_goes_on(tmp_path):
         assert (health.status_code, health.json()["status"]) == (200, "degraded")
         box.stop()
         assert "Traceback" not in box.output
+
+
+def test_a_signal_while_it_starts_ends_it_without_a_trace(tmp_path):
+    for wait_s in (0.6, 0.9, 1.2, 1.5):
+        with running("--port", "0", "--data", str(tmp_path), SCRIBEBOX_MODEL="absent") as box:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                box.process.wait(wait_s)
+            box.stop()
+            assert "AttributeError" not in box.output, box.output
 
 
 def test_ctrl_c_ends_the_server(tmp_path):

@@ -45,7 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
 
     def on_closing() -> None:
         log.info("stopping")
-        application.state.closing.begin()
+        closing = application.state.get("closing")
+        if closing is not None:  # a signal may come before the box has started
+            closing.begin()
 
     box_server = server.Server(configuration, on_listening, on_closing)
     # uvicorn's word for a start that failed, and the way to stop it, raised once it has
