@@ -41,8 +41,9 @@ def create_account(
     caller: NamedDependency[Caller],
 ) -> AccountSchema:
     """Make an account."""
+    plans = box.settings.plans.keys()
     with box.database.write() as session:
-        account = accounts.create(session, data.name, data.plan, data.timezone)
+        account = accounts.create(session, data.name, data.plan, data.timezone, plans)
         audit.by(session, caller, address_of(request), "account.create", account.name)
     return described(account)
 
@@ -62,9 +63,10 @@ def change_account(
     caller: NamedDependency[Caller],
 ) -> AccountSchema:
     """Set the plan, the time zone or both."""
+    plans = box.settings.plans.keys()
     with box.database.write() as session:
         name = accounts.numbered(session, account_id).name
-        account = accounts.change(session, name, data.plan, data.timezone)
+        account = accounts.change(session, name, data.plan, data.timezone, plans)
         audit.by(session, caller, address_of(request), "account.set", name)
     return described(account)
 

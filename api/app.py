@@ -8,24 +8,33 @@ import anyio.to_thread
 from litestar import Litestar, Request
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
+from litestar.plugins.pydantic import PydanticPlugin
 
 from api import (
     accounts,
+    grant,
     health,
+    history,
+    history_audio,
     jobs,
     keys,
     openapi,
     problems,
     sessions,
+    token,
     transcripts,
     uploads,
+    usage,
     vocabulary,
 )
 from api.auth import Authentication, Authenticator
 from api.closing import Closing
+from api.links import Links
 from appliance import box as appliance
 from appliance.box import Box
 from appliance.settings import Settings
+from appliance.store import idempotency
+from appliance.store.entities import now
 from appliance.store.keys import Caller
 from scheduler.clock import Clock, Duty
 
@@ -49,8 +58,22 @@ ROUTES: list[Any] = [
     accounts.list_accounts,  # GET /api/v1/accounts
     accounts.create_account,  # POST /api/v1/accounts
     accounts.change_account,  # PATCH /api/v1/accounts/{id}
+    usage.get_usage,  # GET /v1/transcribe/usage
+    usage.get_daily_usage,  # GET /v1/transcribe/usage/daily
+    usage.check_limit,  # GET /v1/transcribe/usage/check-limit
+    token.get_token,  # GET /v1/transcribe/token
+    grant.grant_token,  # POST /v1/auth/grant
+    history.list_history,  # GET /v1/transcribe/history
+    history.add_history,  # POST /v1/transcribe/history
+    history.delete_history,  # DELETE /v1/transcribe/history/{id}
+    history_audio.create_upload_url,  # POST /v1/transcribe/history/audio/upload-url
+    history_audio.attach_audio,  # POST /v1/transcribe/history/{id}/audio
+    history_audio.get_audio_url,  # GET /v1/transcribe/history/{id}/audio
+    history_audio.put_audio,  # PUT and POST /v1/transcribe/audio/{storageId}
+    history_audio.fetch_audio,  # GET /v1/transcribe/audio/{storageId}
 ]
 LAST_USED_EVERY_S = 60.0
+TIDY_EVERY_S = 3600.0
 
 
 def create(
@@ -71,10 +94,11 @@ def create(
             raise
         try:
             authenticator = Authenticator(box.database)
-            clock = Clock((Duty("last_used", LAST_USED_EVERY_S, authenticator.write_last_used),))
+            clock = Clock(duties(box, authenticator))
             app.state.box, app.state.authenticator = box, authenticator
             app.state.clock = clock.start()
             app.state.closing = Closing()
+            app.state.links = Links(settings)
             on_started(box)
             try:
                 yield
@@ -91,14 +115,30 @@ def create(
             "clock": Provide(the_clock, sync_to_thread=False),
             "caller": Provide(the_caller, sync_to_thread=False),
             "closing": Provide(the_closing, sync_to_thread=False),
+            "links": Provide(the_links, sync_to_thread=False),
         },
         middleware=[
             DefineMiddleware(Authentication, exclude="^/schema", exclude_from_auth_key="open"),
         ],
         exception_handlers=problems.HANDLERS,
+        plugins=[PydanticPlugin(prefer_alias=True, validate_strict=True)],
         openapi_config=openapi.document(),
         logging_config=None,
         debug=False,
+    )
+
+
+def duties(box: Box, authenticator: Authenticator) -> tuple[Duty, ...]:
+    """Return what this box does by the clock."""
+
+    def forget_idempotency_keys() -> None:
+        with box.database.write() as session:
+            idempotency.prune(session, now() - idempotency.KEPT)
+
+    return (
+        Duty("last_used", LAST_USED_EVERY_S, authenticator.write_last_used),
+        Duty("unattached_audio", TIDY_EVERY_S, box.history_audio.remove_unattached),
+        Duty("idempotency_keys", TIDY_EVERY_S, forget_idempotency_keys),
     )
 
 
@@ -124,3 +164,9 @@ def the_closing(request: Request[Any, Any, Any]) -> Closing:
     """Return to a handler what tells it that the box is about to stop."""
     closing: Closing = request.app.state.closing
     return closing
+
+
+def the_links(request: Request[Any, Any, Any]) -> Links:
+    """Return to a handler what knows where clients reach the box."""
+    links: Links = request.app.state.links
+    return links

@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 Connection = ASGIConnection[Any, Any, Any, Any]
 CACHE_S = 1.0  # how long a revoked key may go on
 MAX_CACHED = 1000
+DEEPGRAM = "deepgram"  # routes whose clients say "Token KEY" too
 
 
 class Authenticator:
@@ -95,7 +96,8 @@ class Authentication(AbstractAuthenticationMiddleware):
         """Return the caller; 401 without a valid key, with one message for every reason."""
         scheme, _, key = connection.headers.get("Authorization", "").partition(" ")
         caller = None
-        if scheme.lower() == "bearer":
+        surface = connection.route_handler.opt.get("surface")
+        if scheme.lower() in ("bearer", "token" if surface == DEEPGRAM else "bearer"):
             caller = await connection.app.state.authenticator.caller(key.strip())
         if caller is None:
             if key:
@@ -128,12 +130,16 @@ def slow_down(connection: Connection) -> None:
 
 
 def needs(
-    scope: str, also: dict[int, ResponseSpec] | None = None, **refusals: str
+    scope: str,
+    also: dict[int, ResponseSpec] | None = None,
+    *,
+    surface: str = "",
+    **refusals: str,
 ) -> dict[str, Any]:
     """Return what a handler takes to be for callers with that scope only.
 
-    `refusals` are further ones it may answer with, such as `_404="There is no such job."`, and
-    `also` answers that are none.
+    `refusals` are further ones it may answer with, such as `_404="There is no such job."`,
+    `also` answers that are none, `surface` whose manners it has, if not the box's own.
     """
     if scope not in SCOPES:
         raise ValueError(f"no such scope: {scope}")
@@ -144,7 +150,7 @@ def needs(
 
     return {
         "guards": [guard],
-        "opt": {"scope": scope},
+        "opt": {"scope": scope, "surface": surface},
         "security": [{"apiKey": []}],
         "responses": {
             400: refusal("A parameter can't be accepted."),

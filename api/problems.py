@@ -6,7 +6,9 @@ logged once, with its trace, and answered with 500 and a number that finds it in
 
 import json
 import logging
+import math
 import re
+import time
 import uuid
 from http import HTTPStatus
 from typing import Any
@@ -16,8 +18,11 @@ from litestar.exceptions import HTTPException, ValidationException
 from sqlalchemy.exc import OperationalError
 
 from appliance.errors import (
+    CloudUnavailable,
     Conflict,
     FolderBusy,
+    Forbidden,
+    LimitReached,
     NoRoom,
     NotFound,
     Refused,
@@ -34,12 +39,14 @@ from engine.errors import (
 )
 
 log = logging.getLogger(__name__)
-UNKNOWN = re.compile("unknown field `([^`]*)`")
+NAMED = re.compile("(?:unknown|missing required) field `([^`]*)`")
 PROBLEM = "application/problem+json"
 STATUS: dict[type[Exception], HTTPStatus] = {
     NotFound: HTTPStatus.NOT_FOUND,
     Refused: HTTPStatus.BAD_REQUEST,
+    Forbidden: HTTPStatus.FORBIDDEN,
     Conflict: HTTPStatus.CONFLICT,
+    CloudUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     NoRoom: HTTPStatus.INSUFFICIENT_STORAGE,
     FolderBusy: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -96,8 +103,8 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
 
 def field_of(entry: dict[str, Any]) -> str:
     """Return the field that a complaint of the framework is about, "" for the whole body."""
-    if unknown := UNKNOWN.search(str(entry.get("message", ""))):
-        return unknown[1]
+    if named := NAMED.search(str(entry.get("message", ""))):
+        return named[1]
     key = str(entry.get("key", ""))
     return "" if key == "data" else camel(key)
 
@@ -110,6 +117,8 @@ def camel(name: str) -> str:
 
 def on_any_error(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Answer what the box raised on purpose by its class, and anything else with 500."""
+    if isinstance(error, LimitReached):
+        return limit_reached(error)
     for kind, status in STATUS.items():
         if isinstance(error, kind):
             return problem(status, str(error))
@@ -129,6 +138,23 @@ def on_any_error(request: Request[Any, Any, Any], error: Exception) -> Response[
         HTTPStatus.INTERNAL_SERVER_ERROR,
         f"An internal error; the log of the box has it as {number}.",
     )
+
+
+def limit_reached(error: LimitReached) -> Response[dict[str, Any]]:
+    """Answer that the words are used up, and how many seconds from now there are new ones."""
+    resets_at, limit_type = error.standing.resets_at, error.standing.limit_type
+    assert resets_at is not None
+    wait_s = max(1, math.ceil(resets_at.timestamp() - time.time()))
+    answer = problem(HTTPStatus.TOO_MANY_REQUESTS, str(error), {"Retry-After": str(wait_s)})
+    answer.content["limitType"] = limit_type
+    return answer
+
+
+def answer_to(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """Return the answer to any failure."""
+    if isinstance(error, HTTPException):
+        return on_http_error(request, error)
+    return on_any_error(request, error)
 
 
 HANDLERS: Any = {HTTPException: on_http_error, Exception: on_any_error}

@@ -4,7 +4,7 @@ What comes in refuses fields it does not know, so that a misspelt one is not los
 """
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -146,6 +146,83 @@ class Account(msgspec.Struct, rename="camel"):
     plan: str
     timezone: str
     created_at: str
+
+
+class Token(msgspec.Struct, rename="camel", omit_defaults=True):
+    """A token that opens `url` for `expires_in` seconds; `remaining` words of the plan, if any."""
+
+    token: str
+    expires_in: int
+    remaining: int | None
+    engine: str
+    url: str
+    reason: str | None = None
+
+
+class Grant(msgspec.Struct):
+    """A token in Deepgram's shape."""
+
+    access_token: str
+    expires_in: float
+
+
+class DeepgramProblem(msgspec.Struct):
+    """A refusal in Deepgram's shape."""
+
+    err_code: str
+    err_msg: str
+    request_id: str
+
+
+class MonthOfUsage(msgspec.Struct, rename="camel", kw_only=True):
+    """What dictations of a month add up to; zeros if there were none."""
+
+    month: str
+    dictation_count: int
+    audio_minutes: float
+    word_count: int
+    estimated_cost: float
+    currency: str
+
+
+class DayOfUsage(msgspec.Struct, rename="camel", kw_only=True):
+    """The same of a day."""
+
+    date: str
+    dictation_count: int
+    audio_minutes: float
+    word_count: int
+    estimated_cost: float
+    currency: str
+
+
+class UsageByMonth(msgspec.Struct, rename="camel"):
+    """Usage by month, the current one first."""
+
+    plan: str
+    months: list[MonthOfUsage]
+
+
+class UsageByDay(msgspec.Struct, rename="camel"):
+    """Usage by day of a time zone, today first."""
+
+    plan: str
+    timezone: str
+    days: list[DayOfUsage]
+
+
+class LimitCheck(msgspec.Struct, rename="camel", kw_only=True):
+    """Words used and left of the plan; null is unlimited; `limitType` is what is used up."""
+
+    allowed: bool
+    daily_words_used: int
+    daily_words_limit: int | None
+    daily_words_remaining: int | None
+    weekly_words_used: int
+    weekly_words_limit: int | None
+    weekly_words_remaining: int | None
+    limit_type: Literal["daily", "weekly"] | None
+    plan: str
 
 
 class Check(msgspec.Struct, rename="camel"):

@@ -15,6 +15,21 @@ from api.problems import problem
 from appliance.errors import NotFound
 
 PIECE_BYTES = 256 * 1024
+EXTENSIONS = {
+    "audio/wav": ".wav",
+    "audio/flac": ".flac",
+    "audio/mpeg": ".mp3",
+    "audio/ogg": ".ogg",
+    "audio/mp4": ".m4a",
+    "audio/webm": ".webm",
+    "audio/aac": ".aac",
+    "audio/amr": ".amr",
+    "audio/aiff": ".aiff",
+    "audio/x-ms-wma": ".wma",
+    "audio/x-caf": ".caf",
+    "audio/basic": ".au",
+    "audio/x-w64": ".w64",
+}
 
 
 async def answer(

@@ -72,26 +72,9 @@ async def get_audio(
     if row.audio_path is None:
         raise NotFound(f"session {session_id} has no audio")
     media_type = row.audio_type or BYTES
-    name = f"session-{row.id}{EXTENSIONS.get(media_type, '')}"
+    name = f"session-{row.id}{stored_file.EXTENSIONS.get(media_type, '')}"
     path = box.folder.path / row.audio_path
     return await stored_file.answer(request, path, media_type, name, row.audio_sha256)
-
-
-EXTENSIONS = {
-    "audio/wav": ".wav",
-    "audio/flac": ".flac",
-    "audio/mpeg": ".mp3",
-    "audio/ogg": ".ogg",
-    "audio/mp4": ".m4a",
-    "audio/webm": ".webm",
-    "audio/aac": ".aac",
-    "audio/amr": ".amr",
-    "audio/aiff": ".aiff",
-    "audio/x-ms-wma": ".wma",
-    "audio/x-caf": ".caf",
-    "audio/basic": ".au",
-    "audio/x-w64": ".w64",
-}
 
 
 @get(

@@ -34,6 +34,11 @@ class Incoming:
         self._kept = False
 
     @property
+    def path(self) -> Path:
+        """Return where it lies until it is settled."""
+        return self._path
+
+    @property
     def sha256(self) -> str:
         """Return the digest of what was written."""
         return self._hash.hexdigest()

@@ -8,10 +8,17 @@ from dataclasses import dataclass
 from appliance import welcome
 from appliance.audio_folder import AudioFolder
 from appliance.data_folder import DataFolder
+from appliance.history_audio import HistoryAudio
+from appliance.secret import LOCAL_TOKENS, SIGNED_URLS
+from appliance.secret import load as load_secret
 from appliance.settings import Settings
+from appliance.signatures import Signatures
 from appliance.store import jobs
 from appliance.store.database import Database
+from appliance.tokens import LocalTokens
 from appliance.uploads import Uploads
+from appliance.vendor import Vendor
+from engine.deepgram import Cloud
 from engine.models import Shelf
 from engine.whisper import Hardware, Whisper, check_language
 from engine.worker import Worker
@@ -28,6 +35,10 @@ class Box:
     database: Database
     worker: Worker
     uploads: Uploads
+    history_audio: HistoryAudio
+    signatures: Signatures
+    tokens: LocalTokens
+    vendor: Vendor
     new_admin_key: str | None  # in plain, at the first start only
 
 
@@ -73,4 +84,23 @@ def running(settings: Settings, url: str) -> Iterator[Box]:
         welcome.say_hello(database, uploads)
         uploads.start()
         stack.callback(uploads.stop)
-        yield Box(settings, folder, database, worker, uploads, new_admin_key)
+        secret = load_secret(folder.secret)
+        tokens = LocalTokens(secret.key(LOCAL_TOKENS))
+        yield Box(
+            settings=settings,
+            folder=folder,
+            database=database,
+            worker=worker,
+            uploads=uploads,
+            history_audio=HistoryAudio(database, audio),
+            signatures=Signatures(secret.key(SIGNED_URLS)),
+            tokens=tokens,
+            vendor=Vendor(database, tokens, settings.plans, cloud_of(settings)),
+            new_admin_key=new_admin_key,
+        )
+
+
+def cloud_of(settings: Settings) -> Cloud | None:
+    """Return the cloud of the settings, None if they hold no key for it."""
+    key = settings.deepgram_api_key
+    return Cloud(settings.deepgram_url, key.get_secret_value()) if key is not None else None

@@ -20,6 +20,7 @@ class DataFolder:
         self.audio = path / "audio"
         self.models = path / "models"
         self.admin_key = path / "admin.key"
+        self.secret = path / "secret"
         self.lock = path / "lock"
 
     def make(self) -> "DataFolder":

@@ -6,7 +6,10 @@ ScribeboxError
     StoreUnusable           503  the database can't be opened, migrated or is newer than the code
     NotFound                404  nothing of that name or number in this account
     Refused                 400  the request makes no sense
+    Forbidden               403  the signature of a link is wrong or has expired
     Conflict                409  it makes sense, but not in the present state
+    LimitReached            429  the words of the day or week are used up; holds the standing
+    CloudUnavailable        503  the cloud's engine was asked for and can't be had
     TooLarge                413  more bytes than the settings allow
     NoRoom                  507  the disk is too full to take it
 
@@ -16,6 +19,11 @@ Those of `engine.errors` stand beside them:
 Raised low, turned into an answer in exactly one place (`api/problems.py`, `api/cli.py`). Every
 message says what is wrong, with which value, and what to do; none holds a secret.
 """
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from appliance.quota import Standing
 
 
 class ScribeboxError(Exception):
@@ -42,8 +50,28 @@ class Refused(ScribeboxError):
     """A value can't be accepted."""
 
 
+class Forbidden(ScribeboxError):
+    """The signature does not allow it."""
+
+
 class Conflict(ScribeboxError):
     """The state of the thing does not allow it."""
+
+
+class LimitReached(ScribeboxError):
+    """The account's plan allows no more words of the cloud until `standing.resets_at`."""
+
+    def __init__(self, standing: "Standing") -> None:
+        left = standing.limit_type
+        super().__init__(
+            f"the {left} limit of words of the plan '{standing.plan}' is reached; local "
+            "transcription goes on: ask with engine=local or auto"
+        )
+        self.standing = standing
+
+
+class CloudUnavailable(ScribeboxError):
+    """The cloud can't be reached, refuses, or the box has no key for it."""
 
 
 class TooLarge(ScribeboxError):

@@ -2,27 +2,38 @@
 
 A wrong value, an unknown name and a file that isn't TOML are refused with the name, the value and
 what is allowed. The file is the one named by SCRIBEBOX_CONFIG, else `scribebox.toml` in the
-working directory, else the one in the data folder.
+working directory, else the one in the data folder. The Deepgram key may also be handed over by
+systemd (LoadCredential=deepgram_api_key).
 """
 
-import difflib
 import ipaddress
 import os
-import tomllib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 
+from appliance import plans as plan_table
+from appliance import prices as price_table
+from appliance import urls
 from appliance.errors import SettingRefused
+from appliance.setting_sources import PREFIX, credentials, environment, file_path, read_file
 
-PREFIX = "SCRIBEBOX_"
-CONFIG = "SCRIBEBOX_CONFIG"
-FILE_NAME = "scribebox.toml"
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 SECRET_WORDS = ("key", "secret", "token", "password")
+PriceTable = Annotated[price_table.Prices, BeforeValidator(price_table.read)]
+PlanTable = Annotated[plan_table.Plans, BeforeValidator(plan_table.read)]
 
 
 def allowed(default: Any, meaning: str, values: str, **limits: Any) -> Any:
@@ -42,6 +53,11 @@ class Settings(BaseModel):
     )
     host: str = allowed("127.0.0.1", "address to listen on", "an address or name of this machine")
     port: int = allowed(8080, "port to listen on", "0 to 65535 (0: any free one)", ge=0, le=65535)
+    public_url: str | None = allowed(
+        None,
+        "address by which clients reach the box, if it isn't the one they call",
+        "an http or https URL, a path too, without user name, query and fragment",
+    )
     allowed_hosts: tuple[str, ...] = allowed(
         (),
         "further names by which clients may call the box (loopback, host names and addresses of "
@@ -72,6 +88,22 @@ class Settings(BaseModel):
         (),
         "addresses of proxies whose X-Forwarded-For is believed",
         "addresses or networks, separated by commas",
+    )
+    deepgram_api_key: SecretStr | None = allowed(
+        None,
+        "key of the Deepgram account that tokens are made with",
+        "1 to 512 printable ASCII characters without a space",
+    )
+    deepgram_url: str = allowed(
+        "https://api.deepgram.com",
+        "where Deepgram answers",
+        "an http or https URL without user name, query and fragment",
+    )
+    prices: PriceTable = allowed(
+        price_table.BUILT_IN, "what a minute of audio costs, by model", price_table.ALLOWED
+    )
+    plans: PlanTable = allowed(
+        plan_table.BUILT_IN, "words a day and a week, by plan", plan_table.ALLOWED
     )
     log_level: Literal["debug", "info", "warning", "error"] = allowed(
         "info", "how much is logged to stderr", "debug, info, warning or error"
@@ -120,6 +152,19 @@ class Settings(BaseModel):
             raise ValueError("that is not a language code")
         return value
 
+    @field_validator("public_url", "deepgram_url")
+    @classmethod
+    def _address(cls, value: str | None) -> str | None:
+        return urls.checked(value) if value is not None else None
+
+    @field_validator("deepgram_api_key")
+    @classmethod
+    def _printable(cls, value: SecretStr | None) -> SecretStr | None:
+        key = value.get_secret_value() if value is not None else "-"
+        if not (1 <= len(key) <= 512 and all("!" <= character <= "~" for character in key)):
+            raise ValueError("that can't be a key")
+        return value
+
     @model_validator(mode="after")
     def _tls_beyond_loopback(self) -> "Settings":
         if (self.tls_cert is None) != (self.tls_key is None):
@@ -137,72 +182,26 @@ def load(
 ) -> Settings:
     """Return the settings; `overrides` (the command line's options) come before everything."""
     environ = os.environ if environ is None else environ
+    names = Settings.model_fields
     given = {name: value for name, value in (overrides or {}).items() if value is not None}
     for name, value in given.items():
         if value == "":
             raise SettingRefused(f"--{name.removesuffix('_dir')}: '' is refused: it is empty")
-    from_env = environment(environ)
+    from_env = environment(environ, names)
     folder = given.get("data_dir") or from_env.get("data_dir")
-    path = file_path(environ, Path(folder) if folder else Settings.model_fields["data_dir"].default)
-    from_file = read_file(path) if path is not None else {}
-    sources = {name: f"{path}, {name}" for name in from_file}
+    path = file_path(environ, Path(folder) if folder else names["data_dir"].default)
+    from_file = read_file(path, names) if path is not None else {}
+    handed_over = credentials(environ, unless={**from_file, **from_env})
+    values: dict[str, Any] = {name: value for name, (_, value) in handed_over.items()}
+    values |= {**from_file, **from_env, **given}
+    sources = {name: str(file) for name, (file, _) in handed_over.items()}
+    sources |= {name: f"{path}, {name}" for name in from_file}
     sources |= {name: PREFIX + name.upper() for name in from_env}
     sources |= {name: f"--{name.removesuffix('_dir')}" for name in given}
     try:
-        return Settings(**{**from_file, **from_env, **given})
+        return Settings(**values)
     except ValidationError as error:
         raise SettingRefused("\n".join(explain(e, sources) for e in error.errors())) from None
-
-
-def environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the settings that the environment holds; an unknown SCRIBEBOX_ name is refused."""
-    found = {}
-    for name, value in environ.items():
-        if not name.startswith(PREFIX) or name == CONFIG:
-            continue
-        setting = name.removeprefix(PREFIX).lower()
-        if setting not in Settings.model_fields:
-            raise SettingRefused(f"{name}: there is no such setting{suggestion(setting, PREFIX)}")
-        if value.strip():  # empty is as good as not set
-            found[setting] = value.strip()
-    return found
-
-
-def file_path(environ: Mapping[str, str], data_dir: Path) -> Path | None:
-    """Return where the settings file is, None if there is none."""
-    if named := environ.get(CONFIG):
-        if not Path(named).is_file():
-            raise SettingRefused(f"{CONFIG}: '{named}': there is no such file")
-        return Path(named)
-    for folder in (Path.cwd(), data_dir):
-        if (folder / FILE_NAME).is_file():
-            return folder / FILE_NAME
-    return None
-
-
-def read_file(path: Path) -> dict[str, Any]:
-    """Return the settings of a file."""
-    try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingRefused(f"{path}: is not TOML: {error}") from None
-    except OSError as error:
-        raise SettingRefused(f"{path}: can't be read: {error.strerror}") from None
-    for name in content:
-        if name not in Settings.model_fields:
-            raise SettingRefused(f"{path}, {name}: there is no such setting{suggestion(name)}")
-    for name in ("data_dir", "tls_cert", "tls_key"):  # relative to the file that says so
-        if isinstance(content.get(name), str) and not content[name].startswith("~"):
-            content[name] = str(path.absolute().parent / content[name])
-    return content
-
-
-def suggestion(name: str, prefix: str = "") -> str:
-    """Return what a misspelt name may have meant, or all there are."""
-    near = difflib.get_close_matches(name, Settings.model_fields, n=1)
-    if near:
-        return f"; did you mean {prefix + (near[0].upper() if prefix else near[0])}?"
-    return f"; there are: {', '.join(Settings.model_fields)}"
 
 
 def explain(error: Any, sources: Mapping[str, str]) -> str:
@@ -211,9 +210,16 @@ def explain(error: Any, sources: Mapping[str, str]) -> str:
     if not error["loc"]:
         return reason
     name = str(error["loc"][0])
-    value = "(hidden)" if any(w in name.split("_") for w in SECRET_WORDS) else repr(error["input"])
-    if name in ("tls_cert", "tls_key"):
-        value = repr(error["input"])  # a path, no secret
+    value = "(hidden)" if is_secret(name, error["input"]) else repr(error["input"])
     extra: Any = Settings.model_fields[name].json_schema_extra or {}
     reason = "" if "type" not in error or error["type"] != "value_error" else f"{reason}; "
     return f"{sources.get(name, name)}: {value} is refused: {reason}allowed: {extra.get('allowed')}"
+
+
+def is_secret(name: str, value: Any) -> bool:
+    """Tell whether a value may not be shown: a key, or an address with a password in it."""
+    if name in ("tls_cert", "tls_key"):
+        return False  # a path
+    if name.endswith("_url"):
+        return any(sign in str(value) for sign in "@?#")
+    return any(word in name.split("_") for word in SECRET_WORDS)

@@ -41,6 +41,7 @@ MEDIA_TYPES = {  # by FFmpeg's name of the demuxer
     "caf": "audio/x-caf",
     "au": "audio/basic",
 }
+HANDED_ON = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "PYTHONUTF8")
 TRUNCATED_SECONDS = 0.5  # a declared length is rounded by up to a frame; more than this is a loss
 
 
@@ -88,7 +89,7 @@ class Decoding:
                 stdin=source,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
+                env={**bare_environment(), "OPENBLAS_NUM_THREADS": "1"},
                 start_new_session=True,  # Ctrl-C is the parent's to answer
             )
 
@@ -163,6 +164,11 @@ class Decoding:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def bare_environment() -> dict[str, str]:
+    """Return what a child needs of the environment: no secret is among it."""
+    return {name: value for name, value in os.environ.items() if name in HANDED_ON}
 
 
 def cause(status: int) -> str:

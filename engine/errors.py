@@ -6,6 +6,8 @@ EngineError
     ModelUnavailable        the model is not installed, incomplete or not the one it claims to be
     LanguageUnsupported     the model does not know the language asked for
     Cancelled               the caller gave up
+    CloudUnreachable        Deepgram gives no answer, or none that makes sense
+    CloudRefused            Deepgram says no: the key, the credit, the role, the rate
 
 Every message says what is wrong, with which value, and what to do about it.
 """
@@ -33,3 +35,15 @@ class LanguageUnsupported(EngineError):
 
 class Cancelled(EngineError):
     """The work was given up by the one who asked for it."""
+
+
+class CloudUnreachable(EngineError):
+    """Deepgram can't be asked: no connection, no answer in time, or none that can be used."""
+
+
+class CloudRefused(EngineError):
+    """Deepgram was asked and refused; `status` is the HTTP status it answered with."""
+
+    def __init__(self, message: str, status: int) -> None:
+        super().__init__(message)
+        self.status = status

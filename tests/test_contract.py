@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from fake_deepgram import fake_deepgram
 from openapi_spec_validator import validate
 from running_box import clean_environment, running
 
@@ -24,7 +25,16 @@ SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 def try_to_catch(tmp_path, examples: int, timeout_s: float) -> None:
     """Try every operation; the one that may revoke the key in use by a guess comes last."""
     data = tmp_path / "box"
-    with running("--port", "0", "--data", str(data), SCRIBEBOX_MODEL="tiny.en") as box:
+    with (
+        fake_deepgram() as cloud,  # without one, engine=cloud is 503 as it should be
+        running(
+            "--port", "0", "--data", str(data),
+            SCRIBEBOX_MODEL="tiny.en",
+            SCRIBEBOX_DEEPGRAM_URL=cloud.url,
+            SCRIBEBOX_DEEPGRAM_API_KEY="key",
+            NO_PROXY="127.0.0.1",
+        ) as box,
+    ):  # fmt: skip
         url = box.url
         box.wait_for("it is session 1$")
         key = (data / "admin.key").read_text().strip()

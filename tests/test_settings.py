@@ -1,5 +1,7 @@
 """Settings come from environment, file and defaults, and a wrong one is refused in one line."""
 
+import json
+
 import pytest
 
 from appliance import settings
@@ -104,3 +106,96 @@ def test_every_setting_says_what_it_means_and_what_is_allowed():
     for name, field in settings.Settings.model_fields.items():
         assert field.description, name
         assert field.json_schema_extra["allowed"], name
+
+
+@pytest.mark.parametrize(
+    ("given", "taken"),
+    [
+        ("https://box.example/", "https://box.example"),
+        ("HTTP://Box.lan:8080", "http://Box.lan:8080"),
+        ("https://example.org/scribe/box/", "https://example.org/scribe/box"),
+        ("http://[fd00::1]:8080", "http://[fd00::1]:8080"),
+    ],
+)
+def test_an_address_loses_the_slash_at_its_end_and_keeps_its_path(given, taken):
+    found = settings.load({"SCRIBEBOX_PUBLIC_URL": given, "SCRIBEBOX_DEEPGRAM_URL": given})
+    assert (found.public_url, found.deepgram_url) == (taken, taken)
+    assert settings.load({}).public_url is None
+
+
+@pytest.mark.parametrize("name", ["public_url", "deepgram_url"])
+@pytest.mark.parametrize(
+    "value",
+    ["box.lan", "ftp://box.lan", "https://", "https://:8080", "http://box:70000", "http://box:0",
+     "http://box:x", "http://bo x", "http://bo\tx", "http://bücher.example", "http://[fd00::1",
+     "http://[v1.x]", "http://a/?", "http://a/#b", "http://-a", "http://a\\b", "x" * 3000,
+     "http:box.lan", "//box.lan"],
+)  # fmt: skip
+def test_what_is_no_address_is_refused(name, value):
+    variable = f"SCRIBEBOX_{name.upper()}"
+    with pytest.raises(SettingRefused, match=rf"{variable}: .* is refused: .*http or https URL"):
+        settings.load({variable: value})
+
+
+@pytest.mark.parametrize(
+    "value", ["https://u:s3cret@a", "https://a/?token=s3cret", "http://a#s3cret"]
+)
+def test_what_may_be_a_password_in_an_address_is_refused_and_not_shown(value):
+    with pytest.raises(SettingRefused) as refused:
+        settings.load({"SCRIBEBOX_DEEPGRAM_URL": value})
+    assert "s3cret" not in str(refused.value) and "(hidden)" in str(refused.value)
+
+
+def credential(tmp_path, content):
+    folder = tmp_path / "credentials"
+    folder.mkdir()
+    (folder / "deepgram_api_key").write_bytes(content)
+    return {"CREDENTIALS_DIRECTORY": str(folder)}
+
+
+def test_the_key_of_deepgram_comes_from_environment_file_or_credential_in_this_order(tmp_path):
+    environ = credential(tmp_path, b"of-the-credential\n")
+    assert settings.load(environ).deepgram_api_key.get_secret_value() == "of-the-credential"
+    environ |= file(tmp_path, "deepgram_api_key = 'of-the-file'")
+    assert settings.load(environ).deepgram_api_key.get_secret_value() == "of-the-file"
+    environ |= {"SCRIBEBOX_DEEPGRAM_API_KEY": "of-the-environment"}
+    found = settings.load(environ)
+    assert found.deepgram_api_key.get_secret_value() == "of-the-environment"
+    assert "of-the-environment" not in f"{found} {found!r} {found.model_dump()}"
+
+
+def test_without_a_credential_there_is_no_key(tmp_path):
+    for environ in ({}, {"CREDENTIALS_DIRECTORY": str(tmp_path)}, credential(tmp_path, b"\n")):
+        assert settings.load(environ).deepgram_api_key is None
+
+
+@pytest.mark.parametrize(
+    "wrong", ["s3cret key", "s3cret\u00e9", "s3cret\x7f", "s3cret" * 100, "s3cret\nx"]
+)
+def test_a_wrong_key_is_refused_and_never_shown(tmp_path, wrong):
+    places = {
+        "SCRIBEBOX_DEEPGRAM_API_KEY": {"SCRIBEBOX_DEEPGRAM_API_KEY": wrong},
+        "named.toml, deepgram_api_key": file(tmp_path, f"deepgram_api_key = {json.dumps(wrong)}"),
+        "credentials/deepgram_api_key": credential(tmp_path, wrong.encode()),
+    }
+    for place, environ in places.items():
+        with pytest.raises(SettingRefused) as refused:
+            settings.load(environ)
+        assert f"{place}: (hidden) is refused" in str(refused.value)
+        assert "s3cret" not in str(refused.value) and "ASCII" in str(refused.value)
+
+
+@pytest.mark.parametrize("text", ["''", "5", "['s3cret']", "{s3cret = 1}"])
+def test_a_key_of_another_kind_is_refused_and_never_shown(tmp_path, text):
+    with pytest.raises(SettingRefused, match=r"named\.toml, deepgram_api_key") as refused:
+        settings.load(file(tmp_path, f"deepgram_api_key = {text}"))
+    assert "s3cret" not in str(refused.value) and "(hidden)" in str(refused.value)
+
+
+def test_a_credential_that_can_not_be_read_is_told_of(tmp_path):
+    (tmp_path / "deepgram_api_key").mkdir()
+    environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
+    with pytest.raises(SettingRefused, match="deepgram_api_key: can't be read"):
+        settings.load(environ)
+    key = {"SCRIBEBOX_DEEPGRAM_API_KEY": "k"}
+    assert settings.load(environ | key).deepgram_api_key.get_secret_value() == "k"

@@ -4,6 +4,7 @@ import argparse
 
 from api.commands.table import show
 from appliance.box import open_store
+from appliance.plans import BUILT_IN
 from appliance.settings import load
 from appliance.store import accounts, audit
 from appliance.store.entities import Account
@@ -18,7 +19,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     change = commands.add_parser("set", help="change the plan or the time zone")
     for named in (create, change):
         named.add_argument("name")
-        named.add_argument("--plan", metavar="P", help=", ".join(accounts.PLANS))
+        named.add_argument(
+            "--plan", metavar="P", help=f"{', '.join(BUILT_IN)}, or one of the settings"
+        )
         named.add_argument("--timezone", metavar="Z", help="IANA name, such as Europe/Berlin")
     for parser_of_action in (create, listing, change):
         parser_of_action.add_argument("--json", action="store_true")
@@ -27,7 +30,8 @@ def add(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Carry out the action on the shared database."""
-    _, database, _ = open_store(load(overrides={"data_dir": arguments.data}))
+    settings = load(overrides={"data_dir": arguments.data})
+    _, database, _ = open_store(settings)
     try:
         if arguments.action == "list":
             with database.read() as session:
@@ -40,10 +44,15 @@ def run(arguments: argparse.Namespace) -> int:
                         arguments.name,
                         arguments.plan or "selfhosted",
                         arguments.timezone or "UTC",
+                        settings.plans.keys(),
                     )
                 else:
                     account = accounts.change(
-                        session, arguments.name, arguments.plan, arguments.timezone
+                        session,
+                        arguments.name,
+                        arguments.plan,
+                        arguments.timezone,
+                        settings.plans.keys(),
                     )
                 audit.note(session, f"account.{arguments.action}", account.name)
             found = [account]

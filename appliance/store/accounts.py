@@ -1,24 +1,31 @@
 """Accounts: who owns sessions, keys and words."""
 
-from zoneinfo import ZoneInfo
+from collections.abc import Collection
 
 from sqlmodel import Session, col, select
 
 from appliance.errors import Conflict, NotFound, Refused
+from appliance.periods import zone_of
+from appliance.plans import BUILT_IN
 from appliance.store.entities import Account
 
 DEFAULT = "default"
-PLANS = ("selfhosted", "pro", "hobby")
 MAX_NAME = 64
 
 
-def create(session: Session, name: str, plan: str = "selfhosted", timezone: str = "UTC") -> Account:
-    """Make an account."""
+def create(
+    session: Session,
+    name: str,
+    plan: str = "selfhosted",
+    timezone: str = "UTC",
+    plans: Collection[str] = BUILT_IN.keys(),
+) -> Account:
+    """Make an account; `plans` are the names of those there are."""
     if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
         raise Refused(f"account name {name!r}: want 1 to {MAX_NAME} printable characters")
     if session.exec(select(Account).where(Account.name == name)).first():
         raise Conflict(f"there is an account '{name}' already")
-    account = Account(name=name, plan=checked_plan(plan), timezone=checked_zone(timezone))
+    account = Account(name=name, plan=checked_plan(plan, plans), timezone=checked_zone(timezone))
     session.add(account)
     session.flush()
     return account
@@ -41,12 +48,16 @@ def numbered(session: Session, account_id: int) -> Account:
 
 
 def change(
-    session: Session, name: str, plan: str | None = None, timezone: str | None = None
+    session: Session,
+    name: str,
+    plan: str | None = None,
+    timezone: str | None = None,
+    plans: Collection[str] = BUILT_IN.keys(),
 ) -> Account:
-    """Set the plan, the time zone or both."""
+    """Set the plan, the time zone or both; `plans` are the names of those there are."""
     account = named(session, name)
     if plan is not None:
-        account.plan = checked_plan(plan)
+        account.plan = checked_plan(plan, plans)
     if timezone is not None:
         account.timezone = checked_zone(timezone)
     session.add(account)
@@ -58,17 +69,13 @@ def every(session: Session) -> list[Account]:
     return list(session.exec(select(Account).order_by(col(Account.id))))
 
 
-def checked_plan(plan: str) -> str:
+def checked_plan(plan: str, plans: Collection[str]) -> str:
     """Return the plan if there is one of that name."""
-    if plan not in PLANS:
-        raise Refused(f"plan '{plan}': there are {', '.join(PLANS)}")
+    if plan not in plans:
+        raise Refused(f"plan {plan[:MAX_NAME]!r}: there are {', '.join(plans)}")
     return plan
 
 
 def checked_zone(timezone: str) -> str:
     """Return the IANA name of a time zone if there is one of that name."""
-    try:
-        ZoneInfo(timezone)
-    except (ValueError, OSError, KeyError):  # ZoneInfoNotFoundError is a KeyError
-        raise Refused(f"time zone '{timezone}': want an IANA name such as Europe/Berlin") from None
-    return timezone
+    return zone_of(timezone).key
