@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody
 from api.auth import address_of, needs
 from api.schemas import Account as AccountSchema
 from api.schemas import AccountChange, NewAccount
-from api.threads import threaded
+from api.threads import threaded, writing
 from appliance.box import Box
 from appliance.store import accounts, audit
 from appliance.store.entities import Account
@@ -33,7 +33,7 @@ def list_accounts(box: NamedDependency[Box]) -> list[AccountSchema]:
     **needs("admin", _409="The name is taken.", _413="The body is too large."),
     tags=["accounts"],
 )
-@threaded
+@writing
 def create_account(
     data: JSONBody[NewAccount],
     request: Request[Any, Any, Any],
@@ -54,7 +54,7 @@ def create_account(
     **needs("admin", _404="There is no such account.", _413="The body is too large."),
     tags=["accounts"],
 )
-@threaded
+@writing
 def change_account(
     data: JSONBody[AccountChange],
     request: Request[Any, Any, Any],

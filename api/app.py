@@ -8,7 +8,6 @@ import anyio.to_thread
 from litestar import Litestar, Request
 from litestar.di import Provide
 from litestar.middleware import DefineMiddleware
-from litestar.plugins.pydantic import PydanticPlugin
 
 from api import (
     accounts,
@@ -121,7 +120,6 @@ def create(
             DefineMiddleware(Authentication, exclude="^/schema", exclude_from_auth_key="open"),
         ],
         exception_handlers=problems.HANDLERS,
-        plugins=[PydanticPlugin(prefer_alias=True, validate_strict=True)],
         openapi_config=openapi.document(),
         logging_config=None,
         debug=False,

@@ -5,6 +5,7 @@ its SDKs send `{}`, `{"ttl_seconds": 60}` or nothing at all, and any scheme of a
 """
 
 import uuid
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
@@ -41,6 +42,7 @@ class Wish(msgspec.Struct):
     ttl_seconds: Annotated[float, msgspec.Meta(ge=1, le=LONGEST_TTL_S)] | None = None
 
 
+@dataclass
 class Granting(Operation):
     """The operation with the body it takes."""
 

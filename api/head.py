@@ -6,6 +6,7 @@ handlers for each thing would be twice the routes to get wrong.)
 
 from typing import Any
 
+NOT = {"/v1/transcribe/token"}  # its GET makes something, which nobody would see
 ASKED = "scribebox.head"  # in the extensions of a scope: a handler may spare itself the body
 
 
@@ -17,7 +18,7 @@ class Head:
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Pass the request on; of a HEAD's answer let the headers through only."""
-        if scope["type"] != "http" or scope["method"] != "HEAD":
+        if scope["type"] != "http" or scope["method"] != "HEAD" or scope["path"].rstrip("/") in NOT:
             await self._app(scope, receive, send)
             return
 

@@ -1,16 +1,20 @@
 """The dictation history of the Transcribe API: list, add, delete."""
 
 import hashlib
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Response, delete, get, post
+from litestar import Request, Response, delete, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, HeaderParameter, JSONBody, QueryParameter
+from litestar.openapi.spec import OpenAPIMediaType, Operation, RequestBody
+from litestar.params import FromPath, HeaderParameter, QueryParameter
 
+from api import entries
 from api.auth import needs
-from api.entries import Entry, History, NewEntry, described
-from api.threads import threaded
+from api.entries import Entry, History, described
+from api.openapi import answer
+from api.threads import WRITERS, in_thread, threaded, writing
 from appliance.box import Box
 from appliance.errors import Conflict
 from appliance.store import history, idempotency
@@ -21,7 +25,9 @@ PATH = "/v1/transcribe/history"
 ONE = f"{PATH}/{{entry_id:str}}"
 MISSING = "There is no such entry."
 HISTORY: dict[str, Any] = {"tags": ["transcribe"]}
-MAX_BODY_BYTES = 64 << 20  # seven texts of a mebibyte, also if every character is escaped
+MAX_BODY_BYTES = 14 << 20  # two texts of a mebibyte, every character of them escaped
+JSON = "application/json"
+LISTED = {200: answer(History, "a stretch of the history")}
 PER_PAGE, MAX_PER_PAGE = 20, 100
 Limit = Annotated[int, QueryParameter(name="limit", ge=1, le=MAX_PER_PAGE)]
 Offset = Annotated[int, QueryParameter(name="offset", ge=0)]
@@ -35,7 +41,7 @@ Key = Annotated[
 ]
 
 
-@get(PATH, operation_id="listHistory", **needs("transcribe:history"), **HISTORY)
+@get(PATH, operation_id="listHistory", **needs("transcribe:history", LISTED), **HISTORY)
 @threaded
 def list_history(
     box: NamedDependency[Box],
@@ -43,16 +49,27 @@ def list_history(
     offset: Offset = 0,
     *,
     caller: NamedDependency[Caller],
-) -> History:
+) -> Response[bytes]:
     """Return entries of the account, the newest first."""
     with box.database.read() as session:
         rows, total = history.page(session, caller.account_id, limit, min(offset, 2**62))
-    return History([described(row) for row in rows], total, limit, offset)
+    page = History([described(row) for row in rows], total, limit, offset)
+    return Response(msgspec.json.encode(page), media_type=JSON)  # in this thread: it may be long
+
+
+@dataclass
+class Adding(Operation):
+    """The operation with the body it takes."""
+
+    def __post_init__(self) -> None:
+        content = {"application/json": OpenAPIMediaType(schema=entries.schema())}
+        self.request_body = RequestBody(content=content, required=True)
 
 
 @post(
     PATH,
     operation_id="addHistory",
+    operation_class=Adding,
     request_max_body_size=MAX_BODY_BYTES,
     **needs(
         "transcribe:history",
@@ -61,17 +78,23 @@ def list_history(
     ),
     **HISTORY,
 )
-@threaded
-def add_history(
-    data: JSONBody[NewEntry],
+async def add_history(
+    request: Request[Any, Any, Any],
     box: NamedDependency[Box],
     caller: NamedDependency[Caller],
     idempotency_key: Key = None,
 ) -> Response[Entry]:
     """Store a dictation and count its words."""
-    said = data.dictation()
-    key = None if idempotency_key is None else idempotency.checked(idempotency_key)
-    digest = hashlib.sha256(msgspec.json.encode(said)).hexdigest() if key else ""
+    body = await request.body()
+    return await in_thread(WRITERS, lambda: add(box, caller, body, idempotency_key))
+
+
+def add(box: Box, caller: Caller, body: bytes, key: str | None) -> Response[Entry]:
+    """Read, count and store."""
+    said = entries.read(body).dictation()
+    digest = hashlib.sha256(msgspec.json.encode(said)).hexdigest() if key is not None else ""
+    if key is not None:
+        idempotency.checked(key)
     with box.database.write() as session:
         if key is not None:
             made = idempotency.earlier(session, caller.account_id, key, digest)
@@ -104,7 +127,7 @@ def created(entry: Entry) -> Response[Entry]:
     **needs("transcribe:history", _404=MISSING),
     **HISTORY,
 )
-@threaded
+@writing
 def delete_history(
     box: NamedDependency[Box], entry_id: FromPath[str], caller: NamedDependency[Caller]
 ) -> None:

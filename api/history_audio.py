@@ -3,7 +3,9 @@
 The links need no key: they are signed for one file, one way and one hour.
 """
 
+import functools
 import uuid
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import anyio.to_thread
@@ -18,7 +20,7 @@ from api.entries import AudioUrl, Entry, Stored, UploadUrl, described
 from api.history import HISTORY, MISSING, ONE, PATH
 from api.links import Links
 from api.openapi import answer, refusal
-from api.threads import threaded
+from api.threads import DECODERS, in_thread, threaded, writing
 from api.uploads import AUDIO, BINARY
 from appliance.box import Box
 from appliance.errors import Refused
@@ -29,7 +31,9 @@ from engine.errors import AudioUnreadable
 SIGNED = "/v1/transcribe/audio"
 SIGNED_FOR_S = 3600
 NO_STORE = {"Cache-Control": "no-store"}
-Signature = Annotated[str, QueryParameter(description="as the link has it")]
+Signature = Annotated[
+    str, QueryParameter(description="as the link has it; without it the answer is 403")
+]
 
 
 @post(
@@ -64,7 +68,7 @@ async def create_upload_url(
     ),
     **HISTORY,
 )
-@threaded
+@writing
 def attach_audio(
     data: JSONBody[Stored],
     box: NamedDependency[Box],
@@ -97,6 +101,7 @@ def get_audio_url(
     return Response(AudioUrl(link, SIGNED_FOR_S), headers=NO_STORE)
 
 
+@dataclass
 class RawAudio(Operation):
     """The operation with the body it takes."""
 
@@ -143,7 +148,8 @@ async def put_audio(
             await receiving.receive(request, incoming)
         except Refused as error:  # an empty body, or a form without a file
             raise AudioUnreadable(str(error)) from None
-        await anyio.to_thread.run_sync(box.history_audio.keep, incoming, storage_id, owner)
+        keep = functools.partial(box.history_audio.keep, incoming, storage_id, owner)
+        await in_thread(DECODERS, keep)
     return Stored(storage_id)
 
 

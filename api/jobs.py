@@ -7,7 +7,7 @@ from sqlmodel import Session
 
 from api.auth import needs
 from api.schemas import Job as JobSchema
-from api.threads import threaded
+from api.threads import threaded, writing
 from appliance.box import Box
 from appliance.store import jobs
 from appliance.store.entities import Job, JobState
@@ -39,7 +39,7 @@ def get_job(
     **needs("sessions:write", _404=MISSING, _409="The job has ended already."),
     tags=["jobs"],
 )
-@threaded
+@writing
 def cancel_job(
     box: NamedDependency[Box], job_id: FromPath[int], caller: NamedDependency[Caller]
 ) -> JobSchema:

@@ -8,7 +8,7 @@ from litestar.params import FromPath, JSONBody
 
 from api.auth import address_of, needs
 from api.schemas import CreatedKey, Key, NewKey
-from api.threads import threaded
+from api.threads import threaded, writing
 from appliance.box import Box
 from appliance.errors import Refused
 from appliance.store import accounts, audit, keys
@@ -34,7 +34,7 @@ def list_keys(box: NamedDependency[Box]) -> list[Key]:
     **needs("admin", _404="There is no such account.", _413="The body is too large."),
     tags=["keys"],
 )
-@threaded
+@writing
 def create_key(
     data: JSONBody[NewKey],
     request: Request[Any, Any, Any],
@@ -61,7 +61,7 @@ def create_key(
     **needs("admin", _404="There is no such key."),
     tags=["keys"],
 )
-@threaded
+@writing
 def revoke_key(
     request: Request[Any, Any, Any],
     box: NamedDependency[Box],

@@ -12,6 +12,7 @@ from litestar.connection import ASGIConnection
 from api.hosts import host_of, own_names
 from appliance.settings import Settings
 
+LAST_PORT = 65535
 PORT = re.compile(r":(\d{1,5})$")
 SOCKETS = {"http": "ws", "https": "wss"}
 
@@ -37,7 +38,8 @@ class Links:
         given = connection.headers.get("Host", "").strip()
         if host_of(given) in self._names:
             port = PORT.search(given)
-            return base(connection, host_of(given), port[1] if port else None)
+            if port is None or int(port[1]) <= LAST_PORT:
+                return base(connection, host_of(given), port[1] if port else None)
         host, number = connection.scope.get("server") or ("localhost", None)
         return base(connection, host_of(host), str(number) if number else None)
 

@@ -102,10 +102,16 @@ def on_http_error(request: Request[Any, Any, Any], error: HTTPException) -> Resp
 
 
 def field_of(entry: dict[str, Any]) -> str:
-    """Return the field that a complaint of the framework is about, "" for the whole body."""
+    """Return the field that a complaint of the framework is about, "" for the whole body.
+
+    What the framework knows by its Python name is told by the name that clients know.
+    """
     if named := NAMED.search(str(entry.get("message", ""))):
         return named[1]
     key = str(entry.get("key", ""))
+    source = str(getattr(entry.get("source"), "value", entry.get("source", "")))
+    if source == "header":
+        return "-".join(part.capitalize() for part in key.split("_"))
     return "" if key == "data" else camel(key)
 
 
@@ -121,9 +127,12 @@ def on_any_error(request: Request[Any, Any, Any], error: Exception) -> Response[
         return limit_reached(error)
     for kind, status in STATUS.items():
         if isinstance(error, kind):
-            return problem(status, str(error))
+            again = {"Retry-After": "5"} if isinstance(error, StoreUnusable) else None
+            return problem(status, str(error), again)
     if isinstance(error, RecursionError):
         return problem(HTTPStatus.BAD_REQUEST, "The body is nested too deeply.")
+    if isinstance(error, UnicodeDecodeError):
+        return problem(HTTPStatus.BAD_REQUEST, "The body is not UTF-8.")
     if isinstance(error, OperationalError):  # locked for long, or the disk is full: that passes
         log.error("the database can't be used: %s", error.orig)
         return problem(

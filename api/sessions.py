@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from api.auth import needs
 from api.schemas import Session, SessionChange
-from api.threads import threaded
+from api.threads import threaded, writing
 from appliance.box import Box
 from appliance.store import search, sessions
 from appliance.store.entities import SessionRow
@@ -103,7 +103,7 @@ def get_session(
     **needs("sessions:write", _404=MISSING, _413="The body is too large."),
     **READING,
 )
-@threaded
+@writing
 def change_session(
     data: JSONBody[SessionChange],
     box: NamedDependency[Box],
@@ -124,7 +124,7 @@ def change_session(
     **needs("sessions:write", _404=MISSING),
     **READING,
 )
-@threaded
+@writing
 def delete_session(
     box: NamedDependency[Box], session_id: FromPath[int], caller: NamedDependency[Caller]
 ) -> None:

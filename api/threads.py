@@ -1,5 +1,8 @@
 """Run handlers that wait for the disk in a thread, so that the event loop never does.
 
+Writers have threads of their own number: when they wait for the database, those who read (and
+whoever is to be authenticated) don't wait behind them.
+
 Litestar's own way (`sync_to_thread`) wraps a handler once more for every other method of its path,
 and then answers with a coroutine (2.25: `AsyncCallable` is not seen to be asynchronous).
 """
@@ -9,9 +12,13 @@ from collections.abc import Awaitable, Callable
 from typing import ParamSpec, TypeVar
 
 import anyio.to_thread
+from anyio import CapacityLimiter
+from anyio.lowlevel import RunVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
+WRITERS, DECODERS = 16, 4  # threads, of the 40 that AnyIO has for all others
+_limiters: RunVar[dict[int, CapacityLimiter]] = RunVar("limiters")
 
 
 def threaded(handler: Callable[P, T]) -> Callable[P, Awaitable[T]]:
@@ -22,3 +29,22 @@ def threaded(handler: Callable[P, T]) -> Callable[P, Awaitable[T]]:
         return await anyio.to_thread.run_sync(functools.partial(handler, *args, **kwargs))
 
     return run
+
+
+def writing(handler: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+    """Return a handler that writes to the database as one that runs in a thread for writers."""
+
+    @functools.wraps(handler)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await in_thread(WRITERS, functools.partial(handler, *args, **kwargs))
+
+    return run
+
+
+async def in_thread(kind: int, work: Callable[[], T]) -> T:
+    """Do work in one of the threads of a kind (WRITERS or DECODERS)."""
+    limiters = _limiters.get({})
+    if kind not in limiters:
+        limiters[kind] = CapacityLimiter(kind)
+        _limiters.set(limiters)
+    return await anyio.to_thread.run_sync(work, limiter=limiters[kind])

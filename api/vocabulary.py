@@ -6,7 +6,7 @@ from litestar.params import JSONBody
 
 from api.auth import needs
 from api.schemas import Replacement, Vocabulary
-from api.threads import threaded
+from api.threads import threaded, writing
 from appliance.box import Box
 from appliance.store import entities, vocabulary
 from appliance.store.keys import Caller
@@ -33,7 +33,7 @@ def get_vocabulary(box: NamedDependency[Box], caller: NamedDependency[Caller]) -
     **needs("sessions:write", _413="The body is too large."),
     tags=["vocabulary"],
 )
-@threaded
+@writing
 def put_vocabulary(
     data: JSONBody[Vocabulary], box: NamedDependency[Box], caller: NamedDependency[Caller]
 ) -> Vocabulary:

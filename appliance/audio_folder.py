@@ -11,19 +11,24 @@ import errno
 import hashlib
 import os
 import shutil
+import threading
 import uuid
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 
 from appliance.errors import NoRoom, TooLarge
 from engine.audio import sync_folder
+from engine.errors import Cancelled
 
 PART, GONE = ".part", ".gone"
 SYNC_EVERY_BYTES = 64 << 20  # so that the last fsync has not a gigabyte to write
 
 
 class Incoming:
-    """A file being received: counted, hashed, written; leave the block to give it up."""
+    """A file being received: counted, hashed, written; leave the block to give it up.
+
+    Whoever files it (writes its row) does so in `filing`: from then on the file is theirs.
+    """
 
     def __init__(self, folder: "AudioFolder") -> None:
         self.name = uuid.uuid4().hex  # never a name from a client
@@ -31,7 +36,8 @@ class Incoming:
         self._folder, self._path = folder, folder.path / (self.name + PART)
         self._hash = hashlib.sha256()
         self._file = self._path.open("xb")
-        self._kept = False
+        self._kept = self._given_up = False
+        self._lock = threading.Lock()
 
     @property
     def path(self) -> Path:
@@ -64,17 +70,36 @@ class Incoming:
 
     def settle(self) -> None:
         """Give it its final name, once its row is committed."""
-        self._kept = True
         self._path.rename(self._folder.path / self.name)
 
     def __enter__(self) -> "Incoming":
         return self
 
     def __exit__(self, *_: object) -> None:
-        if not self._kept:
-            with contextlib.suppress(OSError):  # a full disk fails again on closing
-                self._file.close()
-            self._path.unlink(missing_ok=True)
+        self._give_up()
+
+    @contextlib.contextmanager
+    def filing(self) -> Iterator[None]:
+        """Take the file over from whoever received it: a request may be cancelled meanwhile."""
+        with self._lock:
+            if self._given_up:
+                raise Cancelled("the upload was given up")
+            self._kept = True
+        try:
+            yield
+        except BaseException:
+            self._kept = False
+            self._give_up()
+            raise
+
+    def _give_up(self) -> None:
+        with self._lock:
+            if self._kept or self._given_up:
+                return
+            self._given_up = True
+        with contextlib.suppress(OSError):  # a full disk fails again on closing
+            self._file.close()
+        self._path.unlink(missing_ok=True)
 
 
 class AudioFolder:
@@ -88,6 +113,10 @@ class AudioFolder:
         """Open a new file."""
         with out_of_room():
             return Incoming(self)
+
+    def settle(self, name: str) -> None:
+        """Give a file that lies here as `NAME.part` its name, once its row is committed."""
+        (self.path / (name + PART)).rename(self.path / name)
 
     def check(self, total_bytes: int, more_bytes: int) -> None:
         """Raise unless a file of that size is allowed and there is room for what is to come."""

@@ -4,6 +4,7 @@ Guarantee: an audio row has its file, and a file its row, at every moment but wi
 methods; what a crash leaves in there is completed or taken back by the sweep at the next start.
 """
 
+import contextlib
 import logging
 import threading
 from contextlib import ExitStack
@@ -15,12 +16,17 @@ from appliance.errors import Conflict, NotFound
 from appliance.store import audio_files, history
 from appliance.store.database import Database
 from appliance.store.entities import AudioFile, HistoryEntry, now
-from engine.audio import Decoding
+from engine.audio import DecodeLimits, Decoding
 from engine.errors import AudioUnreadable
 
 log = logging.getLogger(__name__)
+SNIFF = DecodeLimits(cpu_seconds=10)  # for its head
 UNATTACHED_FOR = timedelta(days=1)
 BYTES = "application/octet-stream"
+
+
+class AlreadyThere(Exception):
+    """The very same bytes came by the very same link before."""
 
 
 class HistoryAudio:
@@ -33,27 +39,29 @@ class HistoryAudio:
 
     def keep(self, incoming: Incoming, storage_id: str, account_id: int) -> None:
         """Store what has come in whole; the same bytes once more are fine, others a Conflict."""
-        incoming.close()
-        media_type = sniffed(incoming.path)
-        with self._filing:
-            with self._database.write() as session:
-                earlier = session.get(AudioFile, storage_id)
-                if earlier is not None:
-                    if earlier.sha256 != incoming.sha256:
-                        raise Conflict(
-                            "the link was used for other audio before; ask for a new one"
+        with contextlib.suppress(AlreadyThere):
+            self._keep(incoming, storage_id, account_id)
+
+    def _keep(self, incoming: Incoming, storage_id: str, account_id: int) -> None:
+        with incoming.filing():
+            incoming.close()
+            media_type = sniffed(incoming.path)
+            with self._filing:
+                with self._database.write() as session:
+                    audio_files.use_link(session, account_id, storage_id, incoming.sha256)
+                    if session.get(AudioFile, storage_id) is not None:
+                        raise AlreadyThere
+                    session.add(
+                        AudioFile(
+                            storage_id=storage_id,
+                            account_id=account_id,
+                            path=f"{self.folder.path.name}/{incoming.name}",
+                            bytes=incoming.bytes,
+                            sha256=incoming.sha256,
+                            media_type=media_type,
                         )
-                    return
-                row = AudioFile(
-                    storage_id=storage_id,
-                    account_id=account_id,
-                    path=f"{self.folder.path.name}/{incoming.name}",
-                    bytes=incoming.bytes,
-                    sha256=incoming.sha256,
-                    media_type=media_type,
-                )
-                session.add(row)
-            incoming.settle()
+                    )
+                incoming.settle()
 
     def of(self, account_id: int, entry_id: str) -> AudioFile:
         """Return the audio attached to an entry."""
@@ -110,8 +118,9 @@ class HistoryAudio:
         for row in old:
             with self._filing, ExitStack() as stack:
                 with self._database.read() as session:
-                    if history.with_audio(session, row.storage_id) is not None:
-                        continue
+                    there = session.get(AudioFile, row.storage_id) is not None
+                    if not there or history.with_audio(session, row.storage_id) is not None:
+                        continue  # deleted or attached meanwhile
                 self._leave(stack, row.storage_id)
                 session = stack.enter_context(self._database.write())
                 session.delete(session.get_one(AudioFile, row.storage_id))
@@ -129,7 +138,7 @@ class HistoryAudio:
 def sniffed(path: Path) -> str:
     """Return the media type of what can be decoded; raise AudioUnreadable if the head can't be."""
     try:
-        with Decoding(path) as decoding:
+        with Decoding(path, SNIFF) as decoding:
             if next(iter(decoding), None) is None:
                 raise AudioUnreadable("holds no sound")
             return decoding.media_type or BYTES

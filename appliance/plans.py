@@ -56,9 +56,11 @@ def plan(name: str, limits: Any) -> Plan:
         return limits
     if isinstance(limits, str):
         daily, slash, weekly = limits.partition("/")
-        if not slash and daily != UNLIMITED:
+        if daily == UNLIMITED and not slash:
+            weekly = UNLIMITED
+        elif not (daily.strip() and weekly.strip()):
             raise ValueError(f"{name}: {limits!r} is not DAILY/WEEKLY and not {UNLIMITED}")
-        limits = {"daily_words": number(daily), "weekly_words": number(weekly or UNLIMITED)}
+        limits = {"daily_words": number(daily), "weekly_words": number(weekly)}
     if not isinstance(limits, Mapping):
         raise ValueError(f"{name}: {limits!r} is no table")
     for field, words in limits.items():

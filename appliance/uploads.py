@@ -62,8 +62,8 @@ class Uploads:
         language: str | None = None,
     ) -> int:
         """Queue a file that has come in whole; return the job's number."""
-        incoming.close()
-        with self._transcriber.filing:
+        with incoming.filing(), self._transcriber.filing:
+            incoming.close()
             with self._database.write() as session:
                 row = sessions.open_one(
                     session,

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit, urlunsplit
 MAX_LENGTH = 2000
 CHARACTERS = re.compile(r"[A-Za-z0-9\-._~:/?#\[\]@!$&'()*+,;=%]+")  # those of RFC 3986
 HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]*[A-Za-z0-9_.])?")
+NETLOC = re.compile(r"(\[[^]]+\]|[^:\[\]]+)(:[0-9]{1,5})?")
 
 
 def checked(value: str) -> str:
@@ -25,6 +26,8 @@ def checked(value: str) -> str:
         raise ValueError("that holds a user name or a password")
     if "?" in value or "#" in value:
         raise ValueError("that holds a query or a fragment")
+    if not NETLOC.fullmatch(parts.netloc):
+        raise ValueError("that host or port can't be called")
     if parts.netloc.startswith("["):
         ipaddress.IPv6Address(parts.hostname)  # says itself what is wrong
     elif not HOST.fullmatch(parts.hostname):

@@ -24,6 +24,7 @@ from engine.errors import CloudRefused, CloudUnreachable
 
 DEADLINE_S = 5.0
 FIRST_TRY_S = 2.5
+LONGEST_S = 3600  # that a token of Deepgram lasts
 ANSWER_LIMIT_BYTES = 64 << 10
 TOKEN_LIMIT_BYTES = 16 << 10
 # Refused before they are sent: the library's own complaint would show the header, and so the key.
@@ -181,7 +182,7 @@ def read(body: bytes, ttl_seconds: int) -> Grant | None:
     token = said.get("access_token") if isinstance(said, dict) else None
     if not isinstance(token, str) or not graphic(token) or len(token) > TOKEN_LIMIT_BYTES:
         return None
-    if not (math.isfinite(expires_in_s) and expires_in_s > 0):
+    if not (math.isfinite(expires_in_s) and 1 <= expires_in_s <= LONGEST_S):
         return None
     return Grant(token, expires_in_s)
 

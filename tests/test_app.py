@@ -76,6 +76,27 @@ def test_a_database_that_is_locked_for_long_is_503_and_loses_nothing(started):
     assert answer.status_code == 503 and "Retry-After" in answer.headers
 
 
+def test_every_operation_that_takes_a_body_shows_it():
+    document = app.create(Settings(), "http://127.0.0.1:1").openapi_schema.to_schema()
+    without = {"cancelJob", "createUploadUrl", "stopRecording", "discardRecording"}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            if method in ("post", "put", "patch") and operation["operationId"] not in without:
+                assert operation["requestBody"]["content"], (method, path)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/keys", "/api/v1/accounts", "/v1/transcribe/history/x/audio"])
+def test_a_body_that_is_not_utf_8_is_refused(started, path):
+    headers = {**bearer(started, "admin"), "Content-Type": "application/json"}
+    answer = started.post(path, content=b'{"name": "\xff"}', headers=headers)
+    assert answer.status_code == 400
+
+
+def test_asking_for_the_head_of_a_token_makes_none(started):
+    headers = bearer(started, "admin")
+    assert started.head("/v1/transcribe/token", headers=headers).status_code == 405
+
+
 def test_only_the_health_and_signed_links_are_open(started):
     opened = {
         path

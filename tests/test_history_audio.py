@@ -8,10 +8,10 @@ from speech_fixtures import fixture, tone, write_wav
 from appliance.audio_folder import AudioFolder
 from appliance.errors import Conflict, NotFound
 from appliance.history_audio import HistoryAudio, sniffed
-from appliance.store import history
+from appliance.store import audio_files, history
 from appliance.store.entities import AudioFile, now
 from appliance.store.history import Dictation
-from engine.errors import AudioUnreadable
+from engine.errors import AudioUnreadable, Cancelled
 
 SPEECH = fixture("dictation").path.read_bytes()
 
@@ -70,6 +70,54 @@ def test_a_link_takes_one_sound_only(audio, account):
     with pytest.raises(Conflict):
         kept(audio, account, "one", SPEECH + b"x")
     assert len(files(audio)) == 1
+
+
+def test_a_link_takes_nothing_else_after_its_audio_was_deleted(audio, database, account):
+    number = entry(database, account)
+    audio.attach(account, number, kept(audio, account, "one"))
+    audio.delete_entry(account, number)
+    for content in (SPEECH, SPEECH + b"x"):
+        with pytest.raises(Conflict):
+            kept(audio, account, "one", content)
+    assert files(audio) == []
+
+
+def test_who_received_it_may_be_cancelled_while_it_is_filed(audio, account):
+    with audio.folder.receive() as incoming:
+        incoming.write(SPEECH)
+        with incoming.filing():
+            incoming.__exit__(None, None, None)  # the request is gone, the thread goes on
+            assert incoming.path.exists()
+        incoming.close()
+        incoming.settle()
+    assert len(files(audio)) == 1
+
+
+def test_what_was_given_up_is_not_filed(audio, account):
+    with audio.folder.receive() as incoming:
+        incoming.write(SPEECH)
+    with pytest.raises(Cancelled):
+        audio.keep(incoming, "one", account)
+    assert files(audio) == []
+
+
+def test_the_clean_up_goes_on_after_one_that_is_gone(audio, database, account, monkeypatch):
+    for name in ("one", "two"):
+        kept(audio, account, name)
+        with database.write() as session:
+            session.get_one(AudioFile, name).created_at = now() - timedelta(hours=25)
+    listed = audio_files.unattached
+
+    def and_then_one_goes(session, before):
+        rows = listed(session, before)
+        number = entry(database, account)
+        audio.attach(account, number, rows[0].storage_id)
+        audio.delete_entry(account, number)
+        return rows
+
+    monkeypatch.setattr(audio_files, "unattached", and_then_one_goes)
+    audio.remove_unattached()
+    assert files(audio) == []
 
 
 def test_a_deletion_that_can_not_be_written_leaves_the_audio(audio, database, account, monkeypatch):

@@ -29,7 +29,7 @@ def test_a_name_of_the_box_is_used_as_it_was_called(host, link):
 @pytest.mark.parametrize(
     "host",
     ["evil.example", "6.6.6.6", "6.6.6.6:8080", "", "localhost.evil.example", "localhost@6.6.6.6",
-     "evil.example/localhost", "localhost:80:90", "[::1", "a b"],
+     "evil.example/localhost", "localhost:80:90", "localhost:99999", "[::1", "a b"],
 )  # fmt: skip
 def test_a_forged_host_leads_nowhere_else(host):
     link = Links(Settings()).to(request(host), "/x")

@@ -71,6 +71,15 @@ def test_without_the_cloud_the_answer_is_right_and_in_time(client, cloud, caplog
         assert CLOUD_KEY not in text
 
 
+def test_without_a_cloud_key_there_are_local_tokens_only(started):
+    headers = bearer(started, "transcribe:token")
+    local = started.get(PATH, headers=headers).json()
+    assert (local["engine"], local["reason"]) == ("local", "noCloudKey")
+    refused = started.get(f"{PATH}?engine=cloud", headers=headers)
+    assert refused.status_code == 503
+    assert "SCRIBEBOX_DEEPGRAM_API_KEY" in refused.json()["detail"]
+
+
 def test_a_second_try_may_bring_it(client, cloud):
     cloud.behave = "500 200"
     assert ask(client, bearer(client, "transcribe:token"), "cloud").json()["token"] == cloud.token

@@ -5,8 +5,11 @@ from datetime import datetime
 
 from sqlmodel import Session, col, select
 
-from appliance.errors import NotFound
+from appliance.errors import Conflict, NotFound
+from appliance.store import idempotency
 from appliance.store.entities import AudioFile, HistoryEntry, SessionRow
+
+LINK_USED = "the link was used for other audio before; ask for a new one"
 
 
 def known(session: Session, names: Collection[str]) -> set[str]:
@@ -24,6 +27,18 @@ def get(session: Session, account_id: int, storage_id: str) -> AudioFile:
     if row is None or row.account_id != account_id:
         raise NotFound(f"there is no audio with the storageId {storage_id[:40]!r}")
     return row
+
+
+def use_link(session: Session, account_id: int, storage_id: str, sha256: str) -> None:
+    """Note what a link was used for; Conflict if it was used for anything else before.
+
+    Noted for a day, longer than any link lasts, also when the audio is deleted.
+    """
+    key = f"\x01link {storage_id}"  # no client can send such a key
+    if idempotency.earlier(session, account_id, key, sha256, LINK_USED) is None:
+        idempotency.remember(session, account_id, key, sha256, storage_id)
+    elif session.get(AudioFile, storage_id) is None:
+        raise Conflict("the audio that came by this link was deleted; ask for a new one")
 
 
 def unattached(session: Session, before: datetime) -> list[AudioFile]:

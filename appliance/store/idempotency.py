@@ -13,6 +13,7 @@ from appliance.store.entities import IdempotencyKey, now
 
 KEPT = timedelta(hours=24)
 MAX_CHARACTERS = 255
+ANOTHER_BODY = "the Idempotency-Key came with another body; send a new key with a new body"
 
 
 def checked(key: str) -> str:
@@ -22,7 +23,9 @@ def checked(key: str) -> str:
     return key
 
 
-def earlier(session: Session, account_id: int, key: str, body_sha256: str) -> str | None:
+def earlier(
+    session: Session, account_id: int, key: str, body_sha256: str, conflict: str = ANOTHER_BODY
+) -> str | None:
     """Return what the key made the first time, None if it is new; Conflict for another body."""
     row = session.get(IdempotencyKey, (account_id, key))
     if row is None:
@@ -32,9 +35,7 @@ def earlier(session: Session, account_id: int, key: str, body_sha256: str) -> st
         session.flush()
         return None
     if row.body_sha256 != body_sha256:
-        raise Conflict(
-            f"Idempotency-Key {key!r} came with another body before; send a new key with a new body"
-        )
+        raise Conflict(conflict)
     return row.answer
 
 
