@@ -19,6 +19,8 @@ from api import (
     keys,
     openapi,
     problems,
+    recording_events,
+    recordings,
     sessions,
     token,
     transcripts,
@@ -35,6 +37,7 @@ from appliance.settings import Settings
 from appliance.store import idempotency
 from appliance.store.entities import now
 from appliance.store.keys import Caller
+from scheduler import recovery
 from scheduler.clock import Clock, Duty
 
 ROUTES: list[Any] = [
@@ -49,6 +52,13 @@ ROUTES: list[Any] = [
     transcripts.export,  # GET /api/v1/audioscribe/sessions/{id}/export
     jobs.get_job,  # GET /api/v1/jobs/{id}
     jobs.cancel_job,  # POST /api/v1/jobs/{id}/cancel
+    recordings.list_devices,  # GET /api/v1/recordings/devices
+    recordings.start_recording,  # POST /api/v1/recordings
+    recordings.list_recordings,  # GET /api/v1/recordings
+    recordings.get_recording,  # GET /api/v1/recordings/{id}
+    recordings.stop_recording,  # POST /api/v1/recordings/{id}/stop
+    recordings.discard_recording,  # POST /api/v1/recordings/{id}/discard
+    recording_events.watch_recording,  # GET /api/v1/recordings/{id}/events
     vocabulary.get_vocabulary,  # GET /api/v1/vocabulary
     vocabulary.put_vocabulary,  # PUT /api/v1/vocabulary
     keys.list_keys,  # GET /api/v1/keys
@@ -92,6 +102,11 @@ def create(
             on_failed(error)
             raise
         try:
+            try:
+                await anyio.to_thread.run_sync(recovery.recover, box.database, box.recorder)
+            except Exception as error:
+                on_failed(error)
+                raise
             authenticator = Authenticator(box.database)
             clock = Clock(duties(box, authenticator))
             app.state.box, app.state.authenticator = box, authenticator

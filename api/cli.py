@@ -16,6 +16,8 @@ from typing import Any
 COMMANDS = {
     "serve": "run the box",
     "transcribe": "files to text, without a server",
+    "record": "record from the microphone of this machine into a session",
+    "devices": "list the microphones of this machine",
     "keys": "make, list and revoke API keys",
     "accounts": "make, list and change accounts",
     "models": "list, fetch, import and verify models",

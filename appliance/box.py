@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 from appliance import welcome
 from appliance.audio_folder import AudioFolder
+from appliance.capturing import CaptureOptions
 from appliance.data_folder import DataFolder
 from appliance.history_audio import HistoryAudio
+from appliance.recorder import Recorder, RecorderOptions
 from appliance.secret import LOCAL_TOKENS, SIGNED_URLS
 from appliance.secret import load as load_secret
 from appliance.settings import Settings
@@ -35,6 +37,7 @@ class Box:
     database: Database
     worker: Worker
     uploads: Uploads
+    recorder: Recorder
     history_audio: HistoryAudio
     signatures: Signatures
     tokens: LocalTokens
@@ -84,6 +87,8 @@ def running(settings: Settings, url: str) -> Iterator[Box]:
         welcome.say_hello(database, uploads)
         uploads.start()
         stack.callback(uploads.stop)
+        recorder = Recorder(database, worker, audio, folder.recordings, recorder_options(settings))
+        stack.callback(recorder.close)
         secret = load_secret(folder.secret)
         tokens = LocalTokens(secret.key(LOCAL_TOKENS))
         yield Box(
@@ -92,12 +97,24 @@ def running(settings: Settings, url: str) -> Iterator[Box]:
             database=database,
             worker=worker,
             uploads=uploads,
+            recorder=recorder,
             history_audio=HistoryAudio(database, audio),
             signatures=Signatures(secret.key(SIGNED_URLS)),
             tokens=tokens,
             vendor=Vendor(database, tokens, settings.plans, cloud_of(settings)),
             new_admin_key=new_admin_key,
         )
+
+
+def recorder_options(settings: Settings) -> RecorderOptions:
+    """Return what the settings say about recordings."""
+    return RecorderOptions(
+        device=settings.input_device,
+        profile=settings.profile,
+        language=settings.language,
+        refuse_bytes=settings.disk_refuse_bytes,
+        capture=CaptureOptions(settings.journal_sync_ms, settings.disk_stop_bytes),
+    )
 
 
 def cloud_of(settings: Settings) -> Cloud | None:

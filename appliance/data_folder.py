@@ -18,6 +18,7 @@ class DataFolder:
         self.path = path
         self.database = path / "scribebox.db"
         self.audio = path / "audio"
+        self.recordings = path / "recordings"
         self.models = path / "models"
         self.admin_key = path / "admin.key"
         self.secret = path / "secret"
@@ -28,6 +29,7 @@ class DataFolder:
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.audio.mkdir(exist_ok=True, mode=0o700)
+            self.recordings.mkdir(exist_ok=True, mode=0o700)
             self.models.mkdir(exist_ok=True)
         except OSError as error:
             raise SettingRefused(

@@ -78,11 +78,33 @@ class Settings(BaseModel):
     language: str | None = allowed(
         None, "language spoken, if it is always the same", "an ISO 639-1 code such as en or de"
     )
+    input_device: str | None = allowed(
+        None, "microphone to record from; default: the system's", "a name of `scribebox devices`"
+    )
+    profile: Literal["meeting", "dictation"] = allowed(
+        "meeting",
+        "when an utterance ends: after 1 s of silence, or after 0.6 s",
+        "meeting or dictation",
+    )
+    journal_sync_ms: int = allowed(
+        1000,
+        "how often a recording is made safe from a power cut, in ms",
+        "200 to 5000",
+        ge=200,
+        le=5000,
+    )
     upload_limit_bytes: int = allowed(
         2 << 30, "the largest audio file the box takes", "1 or more bytes", ge=1, le=1 << 50
     )
     disk_refuse_bytes: int = allowed(
         500_000_000, "room on the disk that uploads leave free", "0 or more bytes", ge=0, le=1 << 50
+    )
+    disk_stop_bytes: int = allowed(
+        200_000_000,
+        "room on the disk at which a recording ends",
+        "0 or more bytes",
+        ge=0,
+        le=1 << 50,
     )
     trusted_proxies: tuple[str, ...] = allowed(
         (),
@@ -109,7 +131,10 @@ class Settings(BaseModel):
         "info", "how much is logged to stderr", "debug, info, warning or error"
     )
 
-    @field_validator("port", "threads", "upload_limit_bytes", "disk_refuse_bytes", mode="before")
+    @field_validator(
+        "port", "threads", "journal_sync_ms", "upload_limit_bytes", "disk_refuse_bytes",
+        "disk_stop_bytes", mode="before",
+    )  # fmt: skip
     @classmethod
     def _number(cls, value: Any) -> Any:
         if isinstance(value, bool):

@@ -1,28 +1,30 @@
 """Cut a stream of samples into utterances by the probability of speech of each 32 ms chunk.
 
 A pure state machine: no clock, no thread, no model. Every sample given comes out at most once and
-in order; what is left out is silence. However the input is portioned, the utterances are the same.
+in order; what is left out is silence. However the input is portioned, the utterances are the same,
+and one that is started again where another was `settled` goes on like it.
 
 Terms: *pre-roll* is the silence kept before the first voiced chunk, *hangover* the silence kept
 after the last one, *endpointing* the rule that so much silence ends an utterance.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
 
 from engine.audio import SAMPLE_RATE, Samples
-from engine.vad import CHUNK_SAMPLES, Probabilities
+from engine.vad import CHUNK_SAMPLES, ONSET, Probabilities
 
 CHUNK_MS = CHUNK_SAMPLES * 1000 // SAMPLE_RATE
+EndedBy = Literal["silence", "soft maximum", "hard maximum", "end of stream"]
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
     """When speech begins, ends and is cut. Lengths in milliseconds of audio."""
 
-    onset: float = 0.5  # probability at which speech begins
+    onset: float = ONSET  # probability at which speech begins
     offset: float = 0.35  # below it a chunk of an utterance counts as silence
     pre_roll_ms: int = 400
     hangover_ms: int = 400
@@ -34,43 +36,57 @@ class Profile:
     min_pause_ms: int = 96  # a pause worth cutting at
 
     def __post_init__(self) -> None:
-        if not 0 < self.offset <= self.onset < 1:
-            raise ValueError(f"want 0 < offset <= onset < 1, not {self.offset} and {self.onset}")
+        if not 0 < self.offset < self.onset < 1:
+            raise ValueError(f"want 0 < offset < onset < 1, not {self.offset} and {self.onset}")
         if not self.look_back_ms < self.soft_max_ms <= self.hard_max_ms:
             raise ValueError("want look_back_ms < soft_max_ms <= hard_max_ms")
         if self.end_silence_ms < self.hangover_ms:
             raise ValueError("want end_silence_ms >= hangover_ms")
 
 
-MEETING = Profile()
-DICTATION = Profile(end_silence_ms=600)
+# tuned with tests/bench/vad.py, and on other voices and noises than it has
+MEETING = Profile(offset=0.4, pre_roll_ms=300, hangover_ms=250, min_speech_ms=190)
+DICTATION = replace(MEETING, end_silence_ms=600)
 FILE = Profile(end_silence_ms=2000, soft_max_ms=24_000)  # full windows: Whisper pads to 30 s
 
 
 @dataclass(frozen=True, slots=True)
 class Utterance:
-    """One stretch of speech: where it begins in the stream, its samples, and what ended it."""
+    """One stretch of speech: its position in the stream, its samples, and what ended it."""
 
     start_sample: int
     samples: Samples
-    ended_by: Literal["silence", "soft maximum", "hard maximum", "end of stream"]
+    ended_by: EndedBy
+    voiced_from: int  # position in the stream of its first voiced chunk: before it is pre-roll
 
     @property
     def end_sample(self) -> int:
         """Return the position after its last sample."""
         return self.start_sample + len(self.samples)
 
+    @property
+    def continues(self) -> bool:
+        """Tell whether it was cut within speech, which goes on at its end."""
+        return self.ended_by in ("soft maximum", "hard maximum")
+
 
 class Segmenter:
-    """Hold the current utterance and the pre-roll before it, and nothing older."""
+    """Hold the current utterance and the pre-roll before it, and nothing older.
 
-    def __init__(self, profile: Profile = MEETING) -> None:
+    `start_sample` is the position in the stream of the first sample it will be given; `continued`
+    says that an utterance which `continues` ended there. To go on after a restart, give it either
+    what was `settled`, or the end of the last utterance that is safe.
+    """
+
+    def __init__(
+        self, profile: Profile = MEETING, *, start_sample: int = 0, continued: bool = False
+    ) -> None:
         self.profile = profile
         self._chunks: list[Samples] = []  # the pre-roll, or the pre-roll and the utterance
         self._voiced: list[float] = []  # probability of each of them
-        self._start = 0  # position in the stream of the first of them
-        self._speaking = False
-        self._continued = False  # the utterance is what a cut left over
+        self._start = start_sample  # position in the stream of the first of them
+        self._speaking = continued
+        self._continued = continued  # the utterance is what a cut left over
         self._silent_chunks = 0  # at the end of the utterance
 
     def push(self, samples: Samples, probabilities: Probabilities) -> list[Utterance]:
@@ -87,21 +103,26 @@ class Segmenter:
 
     def flush(self, tail: Samples | None = None) -> list[Utterance]:
         """End the stream; `tail` is what was left of it, less than a chunk."""
-        if not self._speaking or not self._chunks:  # a cut may just have taken all there was
-            return []
+        utterance = None
         if tail is not None and len(tail):
             self._chunks.append(tail)
-            self._voiced.append(self._voiced[-1])  # too short to be judged by itself
+            self._voiced.append(self._voiced[-1] if self._voiced else 0)  # too short to be judged
             self._silent_chunks += self._silent_chunks > 0
-        keep = len(self._chunks) - self._silent_chunks + chunks_of(self.profile.hangover_ms)
-        utterance = self._cut(min(keep, len(self._chunks)), "end of stream")
+        if self._speaking and self._chunks:  # a cut may just have taken all there was
+            utterance = self._cut(self._without_silence(), "end of stream")
         self._speaking = False
+        self._drop(len(self._chunks))
         return [utterance] if utterance is not None else []
 
     @property
     def speaking(self) -> bool:
         """Tell whether an utterance is open."""
         return self._speaking
+
+    @property
+    def settled(self) -> int:
+        """Return the position in the stream before which no utterance will begin any more."""
+        return self._start
 
     def _step(self, chunk: Samples, probability: float) -> Utterance | None:
         self._chunks.append(chunk)
@@ -121,15 +142,20 @@ class Segmenter:
 
     def _forget(self) -> None:
         """Keep no more silence than the pre-roll."""
-        over = len(self._chunks) - chunks_of(self.profile.pre_roll_ms)
-        if over > 0:
-            self._start += sum(map(len, self._chunks[:over]))
-            del self._chunks[:over], self._voiced[:over]
+        self._drop(max(len(self._chunks) - chunks_of(self.profile.pre_roll_ms), 0))
+
+    def _drop(self, chunks: int) -> None:
+        self._start += sum(map(len, self._chunks[:chunks]))
+        del self._chunks[:chunks], self._voiced[:chunks]
+
+    def _without_silence(self) -> int:
+        """Return how many chunks are the utterance with its hangover."""
+        keep = len(self._chunks) - self._silent_chunks + chunks_of(self.profile.hangover_ms)
+        return min(keep, len(self._chunks))
 
     def _end(self) -> Utterance | None:
         """Cut the utterance after its hangover; the silence behind it becomes pre-roll."""
-        keep = len(self._chunks) - self._silent_chunks + chunks_of(self.profile.hangover_ms)
-        utterance = self._cut(min(keep, len(self._chunks)), "silence")
+        utterance = self._cut(self._without_silence(), "silence")
         self._speaking = False
         self._forget()
         return utterance
@@ -151,24 +177,22 @@ class Segmenter:
         quietest = len(self._voiced) - back + int(np.argmin(recent))
         return self._cut(quietest + 1, "hard maximum")
 
-    def _cut(
-        self,
-        chunks: int,
-        by: Literal["silence", "soft maximum", "hard maximum", "end of stream"],
-    ) -> Utterance | None:
+    def _cut(self, chunks: int, by: EndedBy) -> Utterance | None:
         """Take `chunks` out as an utterance, or drop them if they hold too little speech.
 
         What a cut left over is never too little: it may be the last word of a sentence.
         """
-        voiced = sum(p >= self.profile.offset for p in self._voiced[:chunks])
+        voiced = [i for i in range(chunks) if self._voiced[i] >= self.profile.offset]
         enough_ms = 1 if self._continued else self.profile.min_speech_ms
-        samples = np.concatenate(self._chunks[:chunks])
-        utterance = Utterance(self._start, samples, by)
-        self._start += len(samples)
-        del self._chunks[:chunks], self._voiced[:chunks]
+        utterance = None
+        if len(voiced) * CHUNK_MS >= enough_ms:
+            samples = np.concatenate(self._chunks[:chunks])
+            voiced_from = self._start + voiced[0] * CHUNK_SAMPLES
+            utterance = Utterance(self._start, samples, by, voiced_from)
+        self._drop(chunks)
         self._silent_chunks = min(self._silent_chunks, len(self._chunks))
         self._continued = True
-        return utterance if voiced * CHUNK_MS >= enough_ms else None
+        return utterance
 
 
 def chunks_of(milliseconds: int) -> int:

@@ -16,6 +16,7 @@ from engine.audio import Samples
 
 CHUNK_SAMPLES = 512  # 32 ms at 16 kHz, what the model was trained on
 CONTEXT_SAMPLES = 64
+ONSET = 0.5  # at this probability speech begins, unless a profile says otherwise
 Probabilities = npt.NDArray[np.float32]
 
 

@@ -85,7 +85,9 @@ def test_every_operation_that_takes_a_body_shows_it():
                 assert operation["requestBody"]["content"], (method, path)
 
 
-@pytest.mark.parametrize("path", ["/api/v1/keys", "/api/v1/accounts", "/v1/transcribe/history/x/audio"])
+@pytest.mark.parametrize(
+    "path", ["/api/v1/keys", "/api/v1/accounts", "/v1/transcribe/history/x/audio"]
+)
 def test_a_body_that_is_not_utf_8_is_refused(started, path):
     headers = {**bearer(started, "admin"), "Content-Type": "application/json"}
     answer = started.post(path, content=b'{"name": "\xff"}', headers=headers)

@@ -15,10 +15,12 @@ from running_box import clean_environment, running
 from api import app
 from appliance.settings import Settings
 
-CHECKS = ",".join(
-    ("not_a_server_error", "status_code_conformance", "content_type_conformance",
-     "response_schema_conformance")
+CHECKS = (
+    "not_a_server_error", "status_code_conformance", "content_type_conformance",
+    "response_schema_conformance",
 )  # fmt: skip
+NEED_A_MICROPHONE = ("startRecording", "listDevices")  # 503 without one, as it should be
+LAST = ("revokeKey",)  # it may hit the key in use
 SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
 
 
@@ -38,15 +40,20 @@ def try_to_catch(tmp_path, examples: int, timeout_s: float) -> None:
         url = box.url
         box.wait_for("it is session 1$")
         key = (data / "admin.key").read_text().strip()
-        for which in ("--exclude-operation-id", "--include-operation-id"):
+        for which, operations, checks, most in (
+            ("--exclude-operation-id", (*NEED_A_MICROPHONE, *LAST), CHECKS, examples),
+            ("--include-operation-id", NEED_A_MICROPHONE, CHECKS[1:], min(examples, 50)),
+            ("--include-operation-id", LAST, CHECKS, examples),
+        ):
+            chosen = [part for operation in operations for part in (which, operation)]
             done = subprocess.run(
                 [
                     SCHEMATHESIS, "run", f"{url}/schema/openapi.json",
-                    "-H", f"Authorization: Bearer {key}", "--checks", CHECKS,
-                    "--max-examples", str(examples), "--phases", "fuzzing", "--mode", "all",
+                    "-H", f"Authorization: Bearer {key}", "--checks", ",".join(checks),
+                    "--max-examples", str(most), "--phases", "fuzzing", "--mode", "all",
                     "--suppress-health-check", "all", "--generation-database", "none",
                     "--request-timeout", "60", "--no-color", "--continue-on-failure",
-                    which, "revokeKey",
+                    *chosen,
                 ],
                 capture_output=True, text=True, timeout=timeout_s, check=False, cwd=tmp_path,
                 env=clean_environment(),

@@ -167,7 +167,7 @@ class SegmentRow(SQLModel, table=True):
 class Recording(SQLModel, table=True):
     """A running or finished capture."""
 
-    __table_args__ = ({"sqlite_autoincrement": True},)
+    __table_args__ = (Index("ix_recording_state", "state"), {"sqlite_autoincrement": True})
     id: int | None = Field(default=None, primary_key=True)
     account_id: int = Field(sa_column=owned_by("account"))
     session_id: int = Field(sa_column=owned_by("session"))
@@ -177,6 +177,10 @@ class Recording(SQLModel, table=True):
     started_at: datetime = Field(default_factory=now)
     stopped_at: datetime | None = None
     max_seconds: float | None = None
+    settled_samples: int = 0  # the text of all before is committed
+    mid_speech: bool = False  # the last utterance was cut there, the next one goes on
+    told_events: int = 0  # lines of the journal's events that have been told
+    language: str | None = None  # asked for, or that of the first speech
 
 
 class RecordingEvent(SQLModel, table=True):

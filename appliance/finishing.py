@@ -1,0 +1,146 @@
+"""A take that has been heard becomes a session: its FLAC, its text, its rows, in that order.
+
+The FLAC is written beside the audio of the box as `NAME.part`, verified by decoding, fsynced; then
+one transaction completes the session; then the file gets its name and the journal goes. A crash
+anywhere leaves what the next start completes. Without room for a FLAC the journal stays the audio.
+"""
+
+import hashlib
+import logging
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from engine.journal import PCM, JournalReader
+
+from appliance import notes, periods
+from appliance.audio_folder import PART, AudioFolder
+from appliance.capturing import Capturing
+from appliance.store import accounts, recordings, sessions, vocabulary
+from appliance.store.database import Database
+from appliance.store.entities import Recording, RecordingState, SessionRow
+from engine.audio import SAMPLE_RATE, Samples, sync_folder, write_part
+from engine.transcript import Segment, Transcript
+from engine.worker import Worker
+
+log = logging.getLogger(__name__)
+READ_SAMPLES = 60 * SAMPLE_RATE
+FLAC, RAW = "audio/flac", "audio/l16; rate=16000; channels=1"  # s16le, as it was captured
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The audio of a take as it stays."""
+
+    path: str  # relative to the data folder
+    bytes: int
+    sha256: str
+    media_type: str
+
+
+class Finishing:
+    """Finish takes."""
+
+    def __init__(self, database: Database, worker: Worker, audio: AudioFolder) -> None:
+        self._database, self._worker, self._audio = database, worker, audio
+
+    def finish(self, recording_id: int, capturing: Capturing, *, recovered: bool) -> None:
+        """Make the session; raise what can be waited out."""
+        folder = capturing.folder
+        captured_seconds = JournalReader(folder).samples / SAMPLE_RATE
+        if captured_seconds == 0:
+            self._fail(recording_id)
+            shutil.rmtree(folder, ignore_errors=True)
+            return
+        name = f"recording-{recording_id}"
+        kept = self._keep(folder, name)
+        with self._database.read() as session:
+            row = recordings.still(session, recording_id)
+            heard = self._transcript(
+                row, sessions.segments(session, row.session_id), captured_seconds
+            )
+            replacements = vocabulary.of(session, row.account_id).replacements
+            gaps = recordings.events_of(session, recording_id, recordings.GAP)
+            zone = periods.zone_of(accounts.numbered(session, row.account_id).timezone)
+        note = notes.note(heard.spoken, heard.language, replacements)
+        begun = row.started_at.astimezone(zone)
+        with self._database.write() as session:
+            row = recordings.still(session, recording_id)
+            made = session.get_one(SessionRow, row.session_id)
+            made.audio_path, made.audio_bytes = kept.path, kept.bytes
+            made.audio_sha256, made.audio_type = kept.sha256, kept.media_type
+            sessions.finish(
+                session,
+                made,
+                title=made.title or notes.title(note) or f"Recording of {begun:%Y-%m-%d %H:%M}",
+                note=note,
+                original_transcript=heard.text,
+                language=heard.language,
+                engine=f"whisper-{heard.model}",
+                captured_seconds=captured_seconds,
+                elapsed_seconds=max(capturing.elapsed_seconds, captured_seconds),
+                warning=warning_of(gaps),
+                audio_type=kept.media_type,
+            )
+            state = RecordingState.RECOVERED if recovered else RecordingState.DONE
+            recordings.change_state(session, row, state)
+        if kept.media_type == FLAC:
+            self._audio.settle(name)
+            shutil.rmtree(folder, ignore_errors=True)
+        log.info("recording %d done: %.1f s of sound", recording_id, captured_seconds)
+
+    def _keep(self, folder: Path, name: str) -> Kept:
+        """Write the FLAC, not yet under its name; or say that the journal is the audio."""
+        pcm, part = folder / PCM, self._audio.path / (name + PART)
+        size = pcm.stat().st_size
+        try:
+            if shutil.disk_usage(self._audio.path).free < size:  # more than a FLAC ever needs
+                raise OSError("no room")
+            write_part(part, blocks(folder))
+        except OSError as error:
+            part.unlink(missing_ok=True)
+            log.error("no FLAC of %s (%s): its PCM stays", folder.name, error.strerror or error)
+            path = f"{folder.parent.name}/{folder.name}/{PCM}"
+            return Kept(path, size, digest(pcm), RAW)
+        sync_folder(self._audio.path)
+        return Kept(f"{self._audio.path.name}/{name}", part.stat().st_size, digest(part), FLAC)
+
+    def _transcript(
+        self, row: Recording, segments: list[Segment], captured_seconds: float
+    ) -> Transcript:
+        return Transcript(
+            segments=tuple(segments),
+            model=self._worker.model(0).model.name,
+            language=row.language,
+            duration_ms=round(captured_seconds * 1000),
+        )
+
+    def _fail(self, recording_id: int) -> None:
+        """Note that nothing was captured: there is no session of it."""
+        with self._database.write() as session:
+            row = recordings.still(session, recording_id)
+            sessions.fail(session, session.get_one(SessionRow, row.session_id))
+            recordings.change_state(session, row, RecordingState.FAILED)
+
+
+def blocks(folder: Path) -> Iterator[Samples]:
+    """Yield all of a journal's samples."""
+    reader = JournalReader(folder)
+    while len(samples := reader.read(READ_SAMPLES)):
+        yield samples
+
+
+def digest(path: Path) -> str:
+    """Return the SHA-256 of a file."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def warning_of(gaps: list[dict[str, object]]) -> str | None:
+    """Return what is missing, in words; None if nothing is."""
+    if not gaps:
+        return None
+    missing = sum(float(str(gap["seconds"])) for gap in gaps)
+    causes = ", ".join(sorted({str(gap["cause"]) for gap in gaps}))
+    return f"{missing:.1f} s are missing in {len(gaps)} gaps ({causes})"

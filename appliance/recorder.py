@@ -1,0 +1,233 @@
+"""Recordings from the microphone: begun, stopped, discarded, looked at; one take each.
+
+Guarantee: a recording that was begun is a row with a folder before the microphone runs, and it
+becomes exactly one session whatever happens to this process meanwhile.
+"""
+
+import logging
+import shutil
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from appliance.audio_folder import AudioFolder
+from appliance.capturing import CaptureOptions, Capturing
+from appliance.errors import Conflict, NoRoom, Refused
+from appliance.finishing import Finishing
+from appliance.hearing import PROFILES
+from appliance.recording_status import Status, status_of
+from appliance.store import recordings, sessions
+from appliance.store.database import Database
+from appliance.store.entities import Recording, RecordingState, SessionRow, Source
+from appliance.take import Take
+from engine import microphone
+from engine.errors import MicrophoneUnavailable
+from engine.microphone import Device
+from engine.worker import Worker
+
+log = logging.getLogger(__name__)
+DEFAULT_DEVICE = "default"
+CLOSE_S = 8.0
+LET_GO_S = 5.0
+LOOK_S = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class RecorderOptions:
+    """What the settings say about recordings."""
+
+    device: str | None = None
+    profile: str = "meeting"
+    language: str | None = None
+    refuse_bytes: int = 0
+    capture: CaptureOptions = field(default_factory=CaptureOptions)
+
+
+class Recorder:
+    """Hold the takes of this box."""
+
+    def __init__(
+        self,
+        database: Database,
+        worker: Worker,
+        audio: AudioFolder,
+        folder: Path,
+        options: RecorderOptions,
+    ) -> None:
+        self.folder = folder
+        self._database, self._worker, self.options = database, worker, options
+        self._finishing = Finishing(database, worker, audio)
+        self._takes: dict[int, Take] = {}
+        self._lock = threading.Lock()  # held while a recording begins or is discarded
+
+    def devices(self) -> list[Device]:
+        """Return the microphones of this machine; raise MicrophoneUnavailable without PortAudio."""
+        return microphone.devices()
+
+    def start(
+        self,
+        account_id: int,
+        *,
+        title: str = "",
+        tags: str = "",
+        language: str | None = None,
+        device: str | None = None,
+        profile: str | None = None,
+        max_seconds: float | None = None,
+    ) -> Status:
+        """Begin to record; the model may still be loading."""
+        profile = profile or self.options.profile
+        if profile not in PROFILES:
+            raise Refused(f"profile '{profile[:40]}': there are {', '.join(PROFILES)}")
+        named = device or self.options.device
+        with self._lock:
+            self._check_room()
+            row = self._add(
+                account_id,
+                named or DEFAULT_DEVICE,
+                title=title,
+                tags=tags,
+                language=language or self.options.language,
+                profile=profile,
+                max_seconds=max_seconds,
+            )
+            assert row.id is not None
+            self._wait_for(row.device)
+            capturing = self.capturing(row)
+            capturing.folder.mkdir(parents=True, mode=0o700)
+            try:
+                capturing.begin()
+            except MicrophoneUnavailable:
+                capturing.end()
+                self._forget(row.id, capturing)
+                raise
+            self.follow(row, capturing)
+        return self.status(account_id, row.id)
+
+    def stop(self, account_id: int, recording_id: int) -> Status:
+        """End a recording; its session comes by itself. Twice is fine."""
+        with self._database.write() as session:
+            row = recordings.get(session, account_id, recording_id)
+            if row.state is RecordingState.RECORDING:
+                recordings.change_state(session, row, RecordingState.FINISHING)
+        take = self._takes.get(recording_id)
+        if take is not None:
+            take.end()
+        return self.status(account_id, recording_id)
+
+    def discard(self, account_id: int, recording_id: int) -> None:
+        """Delete a recording, its sound and its text; nobody is told."""
+        with self._lock:
+            with self._database.read() as session:
+                row = recordings.get(session, account_id, recording_id)
+            if row.state not in recordings.OPEN:
+                raise Conflict(
+                    f"recording {recording_id} is {row.state.value} already; delete its session"
+                )
+            take = self._takes.get(recording_id)
+            if take is not None:
+                take.close(CLOSE_S)
+                self._takes.pop(recording_id, None)
+            self._forget(recording_id, take.capturing if take else self.capturing(row))
+
+    def status(self, account_id: int, recording_id: int) -> Status:
+        """Return what is known of a recording."""
+        with self._database.read() as session:
+            row = recordings.get(session, account_id, recording_id)
+            return status_of(session, row, self._takes.get(recording_id))
+
+    def statuses(self, account_id: int) -> list[Status]:
+        """Return the account's recordings, the newest first, at most a hundred."""
+        with self._database.read() as session:
+            rows = recordings.newest(session, account_id)
+            return [status_of(session, row, self._takes.get(row.id or 0)) for row in rows]
+
+    def follow(self, row: Recording, capturing: Capturing, *, forsaken: bool = False) -> Take:
+        """Start a take for a recording that has none; `forsaken`: it is over, nobody ended it."""
+        assert row.id is not None
+        take = Take(self._database, self._worker, self._finishing, capturing, row)
+        if forsaken:
+            take.end(forsaken=True)
+        self._takes[row.id] = take
+        return take.start()
+
+    def capturing(self, row: Recording) -> Capturing:
+        """Return the capture of a recording, whether one runs or not."""
+        device = None if row.device == DEFAULT_DEVICE else row.device
+        return Capturing(self.folder / str(row.id), device, self.options.capture)
+
+    @property
+    def takes(self) -> list[Take]:
+        """Return the takes that are not over."""
+        return [take for take in list(self._takes.values()) if not take.over.is_set()]
+
+    def close(self, timeout_s: float = CLOSE_S) -> None:
+        """End all recordings; text that isn't ready in time comes after the next start."""
+        takes = self.takes
+        for take in takes:
+            take.end()
+        deadline = time.monotonic() + timeout_s
+        for take in takes:
+            while time.monotonic() < deadline and not take.over.wait(LOOK_S):
+                if self._worker.failure is not None and not take.capturing.alive:
+                    break  # there will be no text before another start
+        for take in takes:
+            take.close(2.0)
+
+    def _add(
+        self,
+        account_id: int,
+        device: str,
+        *,
+        title: str,
+        tags: str,
+        language: str | None,
+        profile: str,
+        max_seconds: float | None,
+    ) -> Recording:
+        with self._database.write() as session:
+            busy = recordings.recording_now(session, device)
+            if busy is not None:
+                whose = f" by recording {busy.id}" if busy.account_id == account_id else ""
+                raise Conflict(f"the microphone '{device}' is in use{whose}; stop that one first")
+            hidden = sessions.open_one(
+                session, account_id, Source.MICROPHONE, title=title, tags=tags
+            )
+            assert hidden.id is not None
+            return recordings.add(
+                session,
+                account_id,
+                hidden.id,
+                device=device,
+                profile=profile,
+                language=language,
+                max_seconds=max_seconds,
+            )
+
+    def _wait_for(self, device: str) -> None:
+        """Wait a moment for a recording that was just stopped to let the microphone go."""
+        deadline = time.monotonic() + LET_GO_S
+        for take in self.takes:
+            while take.device == device and take.capturing.alive and time.monotonic() < deadline:
+                time.sleep(0.02)
+
+    def _check_room(self) -> None:
+        self.folder.mkdir(exist_ok=True, mode=0o700)
+        free = shutil.disk_usage(self.folder).free
+        if free < self.options.refuse_bytes:
+            raise NoRoom(
+                f"the disk has {free // 10**6} MB left; a recording begins only with "
+                f"{self.options.refuse_bytes // 10**6} MB (disk_refuse_bytes); make room"
+            )
+
+    def _forget(self, recording_id: int, capturing: Capturing) -> None:
+        """Delete the rows first, so that nothing goes on, then the capture and its folder."""
+        with self._database.write() as session:
+            row = session.get(Recording, recording_id)
+            if row is not None:
+                session.delete(
+                    session.get_one(SessionRow, row.session_id)
+                )  # and all that hangs on it
+        capturing.end()
+        shutil.rmtree(capturing.folder, ignore_errors=True)

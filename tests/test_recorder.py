@@ -1,0 +1,126 @@
+"""From the microphone to the session, with a real server, a real sound server and real weights."""
+
+import signal
+import time
+
+import pytest
+from recording_box import RECORDINGS, SESSIONS, RecordingBox
+from speech_fixtures import fixture, words_wrong
+from virtual_microphone import VirtualMicrophone, missing, wait_until
+
+pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+
+
+@pytest.fixture(scope="module")
+def microphone():
+    with VirtualMicrophone() as plugged:
+        yield plugged
+
+
+@pytest.fixture
+def box(tmp_path, microphone):
+    with RecordingBox(tmp_path / "box", microphone) as running_box:
+        yield running_box
+
+
+def test_what_is_said_becomes_a_session(box, microphone, tmp_path):
+    spoken = fixture("dictation")
+    number = box.start(title="Standup", tags="a,b")
+    assert box.play(spoken.path).wait(60) == 0
+    time.sleep(0.3)  # what is still on its way through the sound server
+    running = box.status(number)
+    assert running["state"] == "recording"
+    box.stop(number)
+    done = box.wait_for_state(number, "done")
+    assert abs(done["capturedSeconds"] - done["elapsedSeconds"]) < 0.2
+    assert done["gaps"] == []
+    session = box.session_of(number)
+    assert (session["title"], session["tags"]) == ("Standup", "a,b")
+    assert words_wrong(spoken.text, session["originalTranscript"]) <= 1
+    assert len(box.sound_of(number, tmp_path)) / 16_000 == pytest.approx(
+        done["capturedSeconds"], abs=0.001
+    )
+    assert not (box.data / "recordings" / str(number)).exists()
+    segments = box.events_of(number, "segment")
+    assert " ".join(segment["text"] for segment in segments) == session["originalTranscript"]
+
+
+def test_without_a_model_it_records_and_the_text_comes_once_there_is_one(tmp_path, microphone):
+    spoken = fixture("dictation")
+    with RecordingBox(tmp_path / "box", microphone, SCRIBEBOX_MODEL="absent") as box:
+        number = box.start()
+        assert box.play(spoken.path).wait(60) == 0
+        box.stop(number)
+        wait_until(lambda: box.capture(number) is None, "the end of the capture")
+        assert box.status(number)["state"] == "finishing"
+        box.kill(signal.SIGTERM)
+        assert "Traceback" not in box.outputs[-1]
+    with RecordingBox(tmp_path / "box", microphone) as box:
+        box.wait_for_state(number, "done")
+        assert words_wrong(spoken.text, box.session_of(number)["originalTranscript"]) <= 1
+
+
+def test_a_microphone_records_one_thing_at_a_time(box):
+    number = box.start()
+    second = box.client.post(RECORDINGS, json={})
+    assert second.status_code == 409
+    assert f"recording {number}" in second.json()["detail"]
+    box.stop(number)
+    again = box.start()  # at once
+    assert box.client.post(f"{RECORDINGS}/{again}/discard").status_code == 204
+
+
+def test_what_is_discarded_is_gone(box):
+    number = box.start(title="secret")
+    box.wait_for_seconds(number, 1)
+    assert box.client.post(f"{RECORDINGS}/{number}/discard").status_code == 204
+    assert box.client.get(f"{RECORDINGS}/{number}").status_code == 404
+    assert not (box.data / "recordings" / str(number)).exists()
+    assert box.capture(number) is None
+    titles = [one["title"] for one in box.client.get(f"{SESSIONS}/").json()]
+    assert "secret" not in titles
+    assert box.client.post(f"{RECORDINGS}/{number}/stop").status_code == 404
+
+
+def test_a_recording_ends_by_itself_after_its_time(box):
+    number = box.start(maxSeconds=2)
+    done = box.wait_for_state(number, "done")
+    assert 2 <= done["capturedSeconds"] < 4
+    assert box.session_of(number)["title"].startswith("Recording of 20")
+    assert box.session_of(number)["note"] == ""
+
+
+def test_silence_raises_an_alarm(box):
+    number = box.start()
+    wait_until(lambda: box.status(number)["alarms"] == ["silent"], "an alarm", 15)
+    assert box.status(number)["level"] < -70
+    box.stop(number)
+    box.wait_for_state(number, "done")
+    assert {"alarm": "silent", "active": True} in box.events_of(number, "alarm")
+
+
+def test_an_upload_meanwhile_delays_no_text(box, microphone):
+    spoken = fixture("dictation")
+    upload = box.client.post(f"{SESSIONS}/", content=fixture("meeting").path.read_bytes())
+    assert upload.status_code == 202
+    number = box.start()
+    assert box.play(spoken.path).wait(60) == 0
+    box.stop(number)
+    box.wait_for_state(number, "done")
+    assert words_wrong(spoken.text, box.session_of(number)["originalTranscript"]) <= 1
+
+
+def test_a_microphone_that_is_away_to_the_end_is_a_gap_too(tmp_path):
+    with VirtualMicrophone() as own, RecordingBox(tmp_path / "box", own) as box:
+        number = box.start()
+        box.wait_for_seconds(number, 2)
+        own.unplug()
+        wait_until(lambda: "deviceLost" in box.status(number)["alarms"], "an alarm", 5)
+        time.sleep(1)
+        box.stop(number)
+        done = box.wait_for_state(number, "done")
+    (gap,) = done["gaps"]
+    assert gap["cause"] == "device lost"
+    assert gap["seconds"] >= 1
+    lost = done["elapsedSeconds"] - done["capturedSeconds"]
+    assert lost == pytest.approx(gap["seconds"], abs=0.3)
