@@ -7,12 +7,11 @@ anywhere leaves what the next start completes. Without room for a FLAC the journ
 
 import hashlib
 import logging
+import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-
-from engine.journal import PCM, JournalReader
 
 from appliance import notes, periods
 from appliance.audio_folder import PART, AudioFolder
@@ -21,6 +20,7 @@ from appliance.store import accounts, recordings, sessions, vocabulary
 from appliance.store.database import Database
 from appliance.store.entities import Recording, RecordingState, SessionRow
 from engine.audio import SAMPLE_RATE, Samples, sync_folder, write_part
+from engine.journal import PCM, JournalReader
 from engine.transcript import Segment, Transcript
 from engine.worker import Worker
 
@@ -54,7 +54,7 @@ class Finishing:
             shutil.rmtree(folder, ignore_errors=True)
             return
         name = f"recording-{recording_id}"
-        kept = self._keep(folder, name)
+        kept = self.keep(folder, name)
         with self._database.read() as session:
             row = recordings.still(session, recording_id)
             heard = self._transcript(
@@ -79,7 +79,7 @@ class Finishing:
                 language=heard.language,
                 engine=f"whisper-{heard.model}",
                 captured_seconds=captured_seconds,
-                elapsed_seconds=max(capturing.elapsed_seconds, captured_seconds),
+                elapsed_seconds=capturing.elapsed_seconds or captured_seconds,
                 warning=warning_of(gaps),
                 audio_type=kept.media_type,
             )
@@ -90,7 +90,7 @@ class Finishing:
             shutil.rmtree(folder, ignore_errors=True)
         log.info("recording %d done: %.1f s of sound", recording_id, captured_seconds)
 
-    def _keep(self, folder: Path, name: str) -> Kept:
+    def keep(self, folder: Path, name: str) -> Kept:
         """Write the FLAC, not yet under its name; or say that the journal is the audio."""
         pcm, part = folder / PCM, self._audio.path / (name + PART)
         size = pcm.stat().st_size
@@ -98,10 +98,12 @@ class Finishing:
             if shutil.disk_usage(self._audio.path).free < size:  # more than a FLAC ever needs
                 raise OSError("no room")
             write_part(part, blocks(folder))
-        except OSError as error:
+        except Exception as error:  # whatever it is, it must not keep the session from being
             part.unlink(missing_ok=True)
-            log.error("no FLAC of %s (%s): its PCM stays", folder.name, error.strerror or error)
+            log.error("no FLAC of recording %s (%s): its PCM stays", folder.name, error)
             path = f"{folder.parent.name}/{folder.name}/{PCM}"
+            with pcm.open("rb") as file:  # a capture that was killed has not synced its last second
+                os.fsync(file.fileno())
             return Kept(path, size, digest(pcm), RAW)
         sync_folder(self._audio.path)
         return Kept(f"{self._audio.path.name}/{name}", part.stat().st_size, digest(part), FLAC)

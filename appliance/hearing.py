@@ -113,7 +113,7 @@ class Hearing:
                 return True
             with self._database.read() as session:
                 hotwords = tuple(vocabulary.of(session, self._account_id).hotwords)
-            request = Request(language=self._language, hotwords=hotwords)
+            request = Request(language=self._language, hotwords=hotwords, short_window=True)
             utterance = self._uttered[0]
             ticket = self._worker.submit(utterance.samples, request, Priority.LIVE)
             self._queue.append((utterance, ticket))

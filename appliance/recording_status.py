@@ -50,7 +50,7 @@ def status_of(session: Session, row: Recording, take: Take | None) -> Status:
     alarms: tuple[str, ...] = ()
     if take is not None and row.state in recordings.OPEN:
         captured, transcribed = take.captured_seconds, take.transcribed_seconds
-        elapsed = max(take.capturing.elapsed_seconds, captured)
+        elapsed = take.capturing.elapsed_seconds or captured
         if row.state is RecordingState.RECORDING:
             level, alarms = take.level, take.alarms
     done = row.state in (RecordingState.DONE, RecordingState.RECOVERED)

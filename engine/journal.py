@@ -125,6 +125,7 @@ class JournalWriter:
         if told and not told.endswith(b"\n"):
             os.ftruncate(self._events, told.rfind(b"\n") + 1)
         sync_folder(folder)
+        sync_folder(folder.parent)  # what is in a folder without a name is lost with it
         self._unsynced_since: float | None = None
 
     def append(self, data: bytes) -> None:

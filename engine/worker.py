@@ -73,6 +73,7 @@ class Worker:
         self._waiting: list[Ticket] = []
         self._changed = threading.Condition()
         self._closing = False
+        self._indulged = False  # the last one served was not live
         self._whisper: Whisper | None = None
         self._failure: EngineError | None = None
         self._loaded = threading.Event()
@@ -169,7 +170,10 @@ class Worker:
                 if self._closing:
                     return None
                 if self._waiting:
-                    ticket = choose(self._waiting, time.monotonic() - self._patience_s)
+                    ticket = choose(
+                        self._waiting, time.monotonic() - self._patience_s, self._indulged
+                    )
+                    self._indulged = ticket.priority is not Priority.LIVE
                     self._waiting.remove(ticket)
                     return ticket
                 self._changed.wait()
@@ -180,9 +184,13 @@ def engine_error(error: RuntimeError) -> EngineError:
     return EngineError(f"a window could not be transcribed: {error}")
 
 
-def choose(waiting: list[Ticket], patient_since: float) -> Ticket:
-    """Return the oldest ticket if it lost patience, else the first of the best priority."""
+def choose(waiting: list[Ticket], patient_since: float, indulged: bool = False) -> Ticket:
+    """Return the oldest ticket if it lost patience, else the first of the best priority.
+
+    `indulged` says that the last one was not live: then a live one does not wait once more.
+    """
+    first = min(waiting, key=lambda ticket: (ticket.priority, ticket.submitted))
     oldest = min(waiting, key=lambda ticket: ticket.submitted)
-    if oldest.submitted <= patient_since:
-        return oldest
-    return min(waiting, key=lambda ticket: (ticket.priority, ticket.submitted))
+    if oldest.submitted > patient_since or (indulged and first.priority is Priority.LIVE):
+        return first
+    return oldest

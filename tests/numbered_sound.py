@@ -66,7 +66,7 @@ def locate(block: np.ndarray, played: np.ndarray, middle: int, reach: int) -> Pl
     product = np.fft.irfft(np.fft.rfft(window, size) * np.conj(np.fft.rfft(block, size)), size)
     product = product[: len(window) - len(block) + 1]
     energy = np.cumsum(np.concatenate([[0.0], window**2]))
-    norms = np.sqrt((energy[len(block) :] - energy[: -len(block)]) * (block**2).sum()) + 1e-9
+    norms = np.sqrt((energy[len(block) :] - energy[: -len(block)]) * (block**2).sum()).clip(1)
     likeness = product / norms
     best = int(likeness.argmax())
     return Place(0, first + best, float(likeness[best]))

@@ -100,6 +100,7 @@ def kill_storm(box, microphone, numbered, tmp_path, kills, seed):
     check_whole(box, number, played, tmp_path)
 
 
+@pytest.mark.long
 def test_a_capture_that_is_killed_is_back_and_the_hole_is_told(box, microphone, numbered, tmp_path):
     played, path = numbered
     number = box.start()

@@ -222,6 +222,7 @@ def test_what_was_said_becomes_text_and_after_ctrl_c_a_session(tmp_path, hearing
         box.stop()
 
 
+@pytest.mark.long
 @needs_microphone
 @pytest.mark.parametrize("served", [False, True])
 def test_json_is_one_document_once_the_seconds_are_over(tmp_path, hearing, sound, served):
@@ -243,6 +244,7 @@ def test_json_is_one_document_once_the_seconds_are_over(tmp_path, hearing, sound
     assert document["text"] == " ".join(s["text"].strip() for s in document["segments"])
 
 
+@pytest.mark.long
 @needs_microphone
 def test_a_server_that_is_restarted_meanwhile_loses_nothing(tmp_path, hearing, sound):
     arguments = ("--port", "0", "--data", str(tmp_path))
@@ -262,6 +264,7 @@ def test_a_server_that_is_restarted_meanwhile_loses_nothing(tmp_path, hearing, s
     assert text.lower().count("finance") == 2, text
 
 
+@pytest.mark.long
 @needs_microphone
 def test_a_terminal_shows_the_level_and_the_text_stays_clean(tmp_path, hearing, sound):
     ours, theirs = pty.openpty()
@@ -285,6 +288,7 @@ def test_a_terminal_shows_the_level_and_the_text_stays_clean(tmp_path, hearing, 
     assert text and b"\x1b" not in text and b"dBFS" not in text
 
 
+@pytest.mark.long
 @needs_microphone
 def test_a_second_ctrl_c_does_not_wait_and_nothing_is_lost(tmp_path, hearing, sound):
     with recording(tmp_path, **sound) as command:
@@ -316,6 +320,7 @@ def test_a_recording_that_somebody_discards_has_no_session_and_exit_code_1(tmp_p
     assert (status, text, said) == (1, "", "scribebox: recording 1: somebody has discarded it\n")
 
 
+@pytest.mark.long
 @needs_microphone
 def test_a_text_that_can_not_come_is_not_waited_for(tmp_path, sound):
     absent = {**sound, "SCRIBEBOX_MODEL": "absent"}
@@ -327,6 +332,7 @@ def test_a_text_that_can_not_come_is_not_waited_for(tmp_path, sound):
     assert status == 1 and "recording 1 is kept" in said, said
 
 
+@pytest.mark.long
 @needs_microphone
 def test_a_reader_that_goes_away_ends_the_recording(tmp_path, hearing, sound):
     with running("--port", "0", "--data", str(tmp_path), **sound) as box:

@@ -4,9 +4,14 @@ import signal
 import time
 
 import pytest
+from numbered_sound import sound
 from recording_box import RECORDINGS, SESSIONS, RecordingBox
 from speech_fixtures import fixture, words_wrong
 from virtual_microphone import VirtualMicrophone, missing, wait_until
+
+from appliance.audio_folder import AudioFolder
+from appliance.finishing import Finishing
+from engine.worker import Worker
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
 
@@ -45,6 +50,7 @@ def test_what_is_said_becomes_a_session(box, microphone, tmp_path):
     assert " ".join(segment["text"] for segment in segments) == session["originalTranscript"]
 
 
+@pytest.mark.long
 def test_without_a_model_it_records_and_the_text_comes_once_there_is_one(tmp_path, microphone):
     spoken = fixture("dictation")
     with RecordingBox(tmp_path / "box", microphone, SCRIBEBOX_MODEL="absent") as box:
@@ -99,6 +105,7 @@ def test_silence_raises_an_alarm(box):
     assert {"alarm": "silent", "active": True} in box.events_of(number, "alarm")
 
 
+@pytest.mark.long
 def test_an_upload_meanwhile_delays_no_text(box, microphone):
     spoken = fixture("dictation")
     upload = box.client.post(f"{SESSIONS}/", content=fixture("meeting").path.read_bytes())
@@ -110,6 +117,7 @@ def test_an_upload_meanwhile_delays_no_text(box, microphone):
     assert words_wrong(spoken.text, box.session_of(number)["originalTranscript"]) <= 1
 
 
+@pytest.mark.long
 def test_a_microphone_that_is_away_to_the_end_is_a_gap_too(tmp_path):
     with VirtualMicrophone() as own, RecordingBox(tmp_path / "box", own) as box:
         number = box.start()
@@ -124,3 +132,15 @@ def test_a_microphone_that_is_away_to_the_end_is_a_gap_too(tmp_path):
     assert gap["seconds"] >= 1
     lost = done["elapsedSeconds"] - done["capturedSeconds"]
     assert lost == pytest.approx(gap["seconds"], abs=0.3)
+
+
+def test_without_room_for_a_flac_the_journal_stays_the_audio(tmp_path, database, account):
+    folder = tmp_path / "recordings" / "1"
+    (tmp_path / "audio").mkdir()
+    folder.mkdir(parents=True)
+    (folder / "audio.pcm").write_bytes(sound(1).tobytes())
+    broken = AudioFolder(tmp_path / "not there")
+    kept = Finishing(database, Worker(lambda: None), broken).keep(folder, "recording-1")
+    assert (kept.path, kept.bytes) == ("recordings/1/audio.pcm", 32_000)
+    whole = Finishing(database, Worker(lambda: None), AudioFolder(tmp_path / "audio"))
+    assert whole.keep(folder, "recording-1").media_type == "audio/flac"

@@ -12,7 +12,7 @@ from engine.errors import LanguageUnsupported
 from engine.gates import Decoded, Gates
 from engine.sentences import segments_of
 from engine.transcript import Word
-from engine.whisper import Hardware, Request, check_language
+from engine.whisper import Hardware, Request, check_language, window_of
 from engine.worker import Priority
 
 WAIT_S = 60
@@ -36,6 +36,30 @@ def timed(text, *spans):
         (f" {word}", Word(word, start, end, 0.8))
         for word, (start, end) in zip(text.split(), spans, strict=True)
     ]
+
+
+@pytest.mark.parametrize("seconds", [1.2, 4.0, 8.5])
+def test_a_short_window_hears_the_same_words(tiny, seconds):
+    samples = read(fixture("dictation").path)[: round(seconds * SAMPLE_RATE)]
+    full, short = hear(tiny, samples), hear(tiny, samples, Request(short_window=True))
+    assert words_wrong(text_of(full), text_of(short)) <= 1
+    for segment in short.segments:
+        assert all(word.end_ms <= seconds * 1000 for word in segment.words)
+
+
+def test_what_is_doubtful_in_a_short_window_is_heard_in_a_full_one(tiny):
+    samples = read(fixture("dictation").path)[: 4 * SAMPLE_RATE]
+    never_sure = Gates(mean_log_probability=1.0)  # no text is as likely as that
+    full = hear(tiny, samples, Request(gates=never_sure))
+    assert text_of(hear(tiny, samples, Request(gates=never_sure, short_window=True))) == text_of(
+        full
+    )
+
+
+def test_windows_have_silence_behind_the_speech():
+    assert [window_of(s) for s in (0.1, 8, 8.1, 13, 13.1, 18, 18.1, 30)] == [
+        10, 10, 15, 15, 20, 20, 30, 30
+    ]  # fmt: skip
 
 
 def test_one_window_becomes_its_words(tiny):

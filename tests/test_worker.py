@@ -84,6 +84,14 @@ def test_a_ticket_that_has_waited_too_long_is_chosen_before_a_live_one():
     assert choose([long, short], patient_since=9.0) is short
 
 
+def test_a_live_caller_never_waits_for_two_impatient_ones():
+    first, second, live = (Ticket(NOTHING, Request(), p) for p in (LONG, LONG, LIVE))
+    first.submitted, second.submitted, live.submitted = 1.0, 2.0, 30.0
+    assert choose([first, second, live], patient_since=10.0) is first
+    assert choose([second, live], patient_since=10.0, indulged=True) is live
+    assert choose([second], patient_since=10.0, indulged=True) is second
+
+
 def test_a_cancelled_ticket_is_never_heard(busy, whisper):
     given_up, other = submit(busy, "given up", LIVE), submit(busy, "other", LONG)
     assert busy.waiting == 2

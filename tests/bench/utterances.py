@@ -17,6 +17,7 @@ from engine.whisper import Request, Whisper
 CLIPS, PAUSE_S, LONGEST_CLIP_S = 42, 2.5, 10
 WINDOWS = 8  # of an upload, that are timed
 BEGINS_WITHIN_S = 20  # what is played, after the recording
+STEPS = 16  # of a sample, to which they are aligned
 
 
 def spoken(folder: str) -> tuple[Samples, str]:
@@ -67,12 +68,22 @@ def utterances(samples: Samples) -> list[Ended]:
 
 
 def aligned(captured: Samples, played: Samples) -> tuple[int, float]:
-    """Return where in the FLAC what was played begins, and how alike they are from there."""
+    """Return where in the FLAC what was played begins, and how alike they are from there.
+
+    The way to 48 kHz and back moves the sound by a part of a sample, too; that is no difference.
+    """
     size = 1 << (len(captured) + len(played)).bit_length()
     product = np.fft.rfft(captured, size) * np.conj(np.fft.rfft(played, size))
     offset = int(np.fft.irfft(product, size)[: BEGINS_WITHIN_S * SAMPLE_RATE].argmax())
-    part = captured[offset : offset + len(played)]
-    return offset, float(np.corrcoef(part, played[: len(part)])[0, 1])
+    turned = 2j * np.pi * np.arange(len(product)) / size
+    product *= np.exp(turned * offset)
+    part = captured[offset : offset + len(played)].astype(np.float64)
+    norm = np.sqrt((part**2).sum() * (played.astype(np.float64) ** 2).sum())
+    best = max(
+        float((product * np.exp(turned * step / STEPS)).real.sum()) * 2 / size
+        for step in range(-STEPS // 2, STEPS // 2 + 1)
+    )
+    return offset, best / norm
 
 
 def window_seconds(whisper: Whisper, path: Path) -> float:
