@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody
 from api.auth import needs
 from api.openapi import refusal
 from api.recording_schemas import Device, Gap, NewRecording, Recording
-from api.threads import threaded
+from api.threads import recording, threaded
 from api.uploads import Wishes
 from appliance.box import Box
 from appliance.errors import Refused
@@ -33,7 +33,7 @@ MICROPHONE: dict[str, Any] = {"tags": ["recordings"]}
     **needs("recordings", {503: NO_MICROPHONE}),
     **MICROPHONE,
 )
-@threaded
+@recording
 def list_devices(box: NamedDependency[Box]) -> list[Device]:
     """Return the input devices of the box, and which of them is the default."""
     return [
@@ -54,7 +54,7 @@ def list_devices(box: NamedDependency[Box]) -> list[Device]:
     ),
     **MICROPHONE,
 )
-@threaded
+@recording
 def start_recording(
     data: JSONBody[NewRecording], box: NamedDependency[Box], caller: NamedDependency[Caller]
 ) -> Response[Recording]:
@@ -97,7 +97,7 @@ def get_recording(
     **needs("recordings", _404=MISSING),
     **MICROPHONE,
 )
-@threaded
+@recording
 def stop_recording(
     box: NamedDependency[Box], recording_id: FromPath[int], caller: NamedDependency[Caller]
 ) -> Recording:
@@ -112,7 +112,7 @@ def stop_recording(
     **needs("recordings", _404=MISSING, _409="The recording has become a session already."),
     **MICROPHONE,
 )
-@threaded
+@recording
 def discard_recording(
     box: NamedDependency[Box], recording_id: FromPath[int], caller: NamedDependency[Caller]
 ) -> None:

@@ -17,8 +17,9 @@ from anyio.lowlevel import RunVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
-WRITERS, DECODERS = 16, 4  # threads, of the 40 that AnyIO has for all others
-_limiters: RunVar[dict[int, CapacityLimiter]] = RunVar("limiters")
+WRITERS, DECODERS, MICROPHONES = "writers", "decoders", "microphones"
+THREADS = {WRITERS: 16, DECODERS: 4, MICROPHONES: 6}  # beside the 40 that AnyIO has for all others
+_limiters: RunVar[dict[str, CapacityLimiter]] = RunVar("limiters")
 
 
 def threaded(handler: Callable[P, T]) -> Callable[P, Awaitable[T]]:
@@ -41,10 +42,20 @@ def writing(handler: Callable[P, T]) -> Callable[P, Awaitable[T]]:
     return run
 
 
-async def in_thread(kind: int, work: Callable[[], T]) -> T:
-    """Do work in one of the threads of a kind (WRITERS or DECODERS)."""
+def recording(handler: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+    """Return a handler that may wait for a microphone as one that runs in a thread for those."""
+
+    @functools.wraps(handler)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await in_thread(MICROPHONES, functools.partial(handler, *args, **kwargs))
+
+    return run
+
+
+async def in_thread(kind: str, work: Callable[[], T]) -> T:
+    """Do work in one of the threads of a kind (a key of THREADS)."""
     limiters = _limiters.get({})
     if kind not in limiters:
-        limiters[kind] = CapacityLimiter(kind)
+        limiters[kind] = CapacityLimiter(THREADS[kind])
         _limiters.set(limiters)
     return await anyio.to_thread.run_sync(work, limiter=limiters[kind])

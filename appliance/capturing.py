@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 BEAT_EVERY_S = 5.0
 BACK_OFF_S = (0.0, 0.5, 1.0, 2.0, 5.0)
 STEADY_S = 10.0  # a capture that ran for so long may be started again at once
-FIRST_SOUND_S = 8.0
+FIRST_SOUND_S = 15.0  # the capture itself gives up before
 END_S = 5.0
 LOOK_S = 0.02
 KILLED, OUTAGE = "capture killed", "outage"
@@ -92,6 +92,10 @@ class Capturing:
             if self._process.poll() is not None and not self.events:
                 raise MicrophoneUnavailable(self._complaint())
             time.sleep(LOOK_S)
+        if not self.events:
+            raise MicrophoneUnavailable(
+                f"no sound came within {FIRST_SOUND_S:g} s; is the sound server alive?"
+            )
 
     def _complaint(self) -> str:
         """Return what a capture said that could not begin."""
@@ -123,6 +127,15 @@ class Capturing:
                 "the capture of %s is gone (%s): starting it again", self.folder.name, cause
             )
             self._launch(cause)
+
+    def ask_to_end(self) -> None:
+        """Send the capture its signal, from any thread, and don't wait."""
+        pid, process = capture_pid(self.folder), self._process
+        if pid is None and process is not None and process.poll() is None:
+            pid = process.pid  # it has not taken its lock yet
+        if pid is not None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGTERM)
 
     def end(self) -> None:
         """End the capture; what it has captured is on the disk then."""

@@ -5,6 +5,7 @@ one transaction completes the session; then the file gets its name and the journ
 anywhere leaves what the next start completes. Without room for a FLAC the journal stays the audio.
 """
 
+import contextlib
 import hashlib
 import logging
 import os
@@ -16,6 +17,7 @@ from pathlib import Path
 from appliance import notes, periods
 from appliance.audio_folder import PART, AudioFolder
 from appliance.capturing import Capturing
+from appliance.hearing import NO_ENGINE, NO_TEXT
 from appliance.store import accounts, recordings, sessions, vocabulary
 from appliance.store.database import Database
 from appliance.store.entities import Recording, RecordingState, SessionRow
@@ -26,7 +28,7 @@ from engine.worker import Worker
 
 log = logging.getLogger(__name__)
 READ_SAMPLES = 60 * SAMPLE_RATE
-FLAC, RAW = "audio/flac", "audio/l16; rate=16000; channels=1"  # s16le, as it was captured
+FLAC, RAW = "audio/flac", "audio/x-raw; format=S16LE; rate=16000; channels=1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,19 +49,21 @@ class Finishing:
 
     def finish(self, recording_id: int, capturing: Capturing, *, recovered: bool) -> None:
         """Make the session; raise what can be waited out."""
-        folder = capturing.folder
+        folder, name = capturing.folder, name_of(recording_id)
+        with self._database.read() as session:
+            if recordings.still(session, recording_id).state not in recordings.OPEN:
+                self._settle(name, folder)  # all but that was done
+                return
         captured_seconds = JournalReader(folder).samples / SAMPLE_RATE
         if captured_seconds == 0:
             self._fail(recording_id)
             shutil.rmtree(folder, ignore_errors=True)
             return
-        name = f"recording-{recording_id}"
         kept = self.keep(folder, name)
         with self._database.read() as session:
             row = recordings.still(session, recording_id)
-            heard = self._transcript(
-                row, sessions.segments(session, row.session_id), captured_seconds
-            )
+            segments = sessions.segments(session, row.session_id)
+            heard = self._transcript(row, segments, captured_seconds)
             replacements = vocabulary.of(session, row.account_id).replacements
             gaps = recordings.events_of(session, recording_id, recordings.GAP)
             zone = periods.zone_of(accounts.numbered(session, row.account_id).timezone)
@@ -77,18 +81,28 @@ class Finishing:
                 note=note,
                 original_transcript=heard.text,
                 language=heard.language,
-                engine=f"whisper-{heard.model}",
+                engine=self._engine(segments),
                 captured_seconds=captured_seconds,
                 elapsed_seconds=capturing.elapsed_seconds or captured_seconds,
-                warning=warning_of(gaps),
+                warning=warning_of(gaps, segments),
                 audio_type=kept.media_type,
             )
             state = RecordingState.RECOVERED if recovered else RecordingState.DONE
             recordings.change_state(session, row, state)
         if kept.media_type == FLAC:
-            self._audio.settle(name)
-            shutil.rmtree(folder, ignore_errors=True)
+            self._settle(name, folder)
         log.info("recording %d done: %.1f s of sound", recording_id, captured_seconds)
+
+    def remove(self, recording_id: int) -> None:
+        """Delete what a recording that was discarded may have made already."""
+        (self._audio.path / (name_of(recording_id) + PART)).unlink(missing_ok=True)
+
+    def _settle(self, name: str, folder: Path) -> None:
+        """Give the FLAC its name and delete the journal, after the commit."""
+        with contextlib.suppress(FileNotFoundError):  # it has it already
+            self._audio.settle(name)
+        if (self._audio.path / name).exists():
+            shutil.rmtree(folder, ignore_errors=True)
 
     def keep(self, folder: Path, name: str) -> Kept:
         """Write the FLAC, not yet under its name; or say that the journal is the audio."""
@@ -113,10 +127,17 @@ class Finishing:
     ) -> Transcript:
         return Transcript(
             segments=tuple(segments),
-            model=self._worker.model(0).model.name,
+            model=self._engine(segments).removeprefix("whisper-"),
             language=row.language,
             duration_ms=round(captured_seconds * 1000),
         )
+
+    def _engine(self, segments: list[Segment]) -> str:
+        """Return the label of the engine that heard; if nothing was said, of the one there is."""
+        heard = [segment.engine for segment in segments if segment.engine != NO_ENGINE]
+        if heard:
+            return heard[-1]
+        return self._worker.model(0).model.label if self._worker.state == "ready" else NO_ENGINE
 
     def _fail(self, recording_id: int) -> None:
         """Note that nothing was captured: there is no session of it."""
@@ -139,10 +160,19 @@ def digest(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def warning_of(gaps: list[dict[str, object]]) -> str | None:
+def name_of(recording_id: int) -> str:
+    """Return the name of a recording's FLAC."""
+    return f"recording-{recording_id}"
+
+
+def warning_of(gaps: list[dict[str, object]], segments: list[Segment]) -> str | None:
     """Return what is missing, in words; None if nothing is."""
-    if not gaps:
-        return None
-    missing = sum(float(str(gap["seconds"])) for gap in gaps)
-    causes = ", ".join(sorted({str(gap["cause"]) for gap in gaps}))
-    return f"{missing:.1f} s are missing in {len(gaps)} gaps ({causes})"
+    said = []
+    if gaps:
+        missing = sum(float(str(gap["seconds"])) for gap in gaps)
+        causes = ", ".join(sorted({str(gap["cause"]) for gap in gaps}))
+        said.append(f"{missing:.1f} s are missing in {len(gaps)} gaps ({causes})")
+    without = sum(segment.suppressed == NO_TEXT for segment in segments)
+    if without:
+        said.append(f"{without} stretches have no text: the engine failed at them")
+    return "; ".join(said) or None

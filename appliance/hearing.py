@@ -5,6 +5,7 @@ which it is settled; that is where it goes on after a restart. The engine may be
 not taken yet waits in the journal, not in memory.
 """
 
+import contextlib
 import logging
 from collections import deque
 from pathlib import Path
@@ -29,6 +30,9 @@ log = logging.getLogger(__name__)
 PROFILES = {"meeting": MEETING, "dictation": DICTATION}
 AHEAD = 4  # utterances queued at the engine
 READ_SAMPLES = 2 * SAMPLE_RATE
+READS = 30  # at once: a minute of sound, a fifth of a second of work
+SILENCE_SAMPLES = 60 * SAMPLE_RATE
+NO_ENGINE, NO_TEXT = "none", "engine error"
 WARM_UP_CHUNKS = 125  # 4 s heard again after a restart, so that the detector knows the room
 
 
@@ -39,24 +43,35 @@ class Hearing:
         assert row.id is not None
         self._id, self._session_id, self._account_id = row.id, row.session_id, row.account_id
         self._database, self._worker, self._folder = database, worker, folder
-        self._language, self._settled = row.language, row.settled_samples
-        self._reader = JournalReader(folder, row.settled_samples)
-        self._detector: Detector | None = None
-        self._profile = PROFILES[row.profile]
-        self._segmenter = Segmenter(
-            self._profile, start_sample=row.settled_samples, continued=row.mid_speech
-        )
-        self._rest: Samples = np.zeros(0, np.int16)
+        self._language, self._profile = row.language, PROFILES[row.profile]
+        # a power cut may have taken sound whose text is here: what comes now is new all the same
+        self._settled = min(row.settled_samples, JournalReader(folder).samples)
+        self._mid_speech = row.mid_speech
+        self._flushed = False
+        self._queue: deque[tuple[Utterance, Ticket]] = deque()
+        self._again: int | None = None  # where the utterance began that was tried a second time
+        self._rewind()
+
+    def _rewind(self) -> None:
+        """Go back to what is settled, and hear on from there."""
+        for _, ticket in self._queue:
+            ticket.cancel()
+        self._queue.clear()
         self._flushed = False
         self._uttered: deque[Utterance] = deque()  # not yet at the engine
-        self._queue: deque[tuple[Utterance, Ticket]] = deque()
+        self._rest: Samples = np.zeros(0, np.int16)
+        self._detector: Detector | None = None
+        self._reader = JournalReader(self._folder, self._settled)
+        self._segmenter = Segmenter(
+            self._profile, start_sample=self._settled, continued=self._mid_speech
+        )
 
     @property
     def settled_samples(self) -> int:
         """Return up to where everything that was said is text (or held back by a gate)."""
-        if self._queue:
+        with contextlib.suppress(IndexError):  # another thread may just take it out
             return max(self._settled, self._queue[0][0].start_sample)
-        if self._uttered:
+        with contextlib.suppress(IndexError):
             return max(self._settled, self._uttered[0].start_sample)
         return max(self._settled, self._segmenter.settled)
 
@@ -67,9 +82,19 @@ class Hearing:
 
     def listen(self) -> bool:
         """Hand the engine what it can take of what was said since; tell whether that was all."""
+        try:
+            return self._listen()
+        except Exception:
+            if self._worker.failure is None:
+                self._rewind()  # whatever was read and not handed on is read again
+            raise
+
+    def _listen(self) -> bool:
         if self._detector is None:
             self._detector = self._warmed_up()
-        while self._submit():
+        for _ in range(READS):
+            if not self._submit():
+                return False
             samples = self._reader.read(READ_SAMPLES)
             if not len(samples):
                 return True
@@ -78,7 +103,19 @@ class Hearing:
             self._rest, samples = samples[whole:], samples[:whole]
             decided = self._detector.probabilities(samples)
             self._uttered += self._segmenter.push(samples, decided)
+            self._settle_silence()
         return False
+
+    def _settle_silence(self) -> None:
+        """Note now and then that there was nothing to hear, so that it is not heard again."""
+        settled = self._segmenter.settled
+        if self._queue or self._uttered or settled - self._settled < SILENCE_SAMPLES:
+            return
+        with self._database.write() as session:
+            row = recordings.still(session, self._id)
+            row.settled_samples, row.mid_speech = settled, False
+            session.add(row)
+        self._settled, self._mid_speech = settled, False
 
     def flush(self) -> None:
         """Take what is left for the end of the stream; after `listen` has told that was all."""
@@ -91,7 +128,10 @@ class Hearing:
         """Commit the text that has come."""
         while self._queue and self._queue[0][1].done:
             utterance, ticket = self._queue[0]
-            self._keep(utterance, self._segments(utterance, ticket))
+            segments = self._segments(utterance, ticket)
+            if segments is None:
+                continue  # it is tried once more
+            self._keep(utterance, segments)
             self._queue.popleft()
 
     def _warmed_up(self) -> Detector:
@@ -120,8 +160,11 @@ class Hearing:
             self._uttered.popleft()
         return False
 
-    def _segments(self, utterance: Utterance, ticket: Ticket) -> list[Segment]:
-        """Return the segments on the clock of the take; an utterance without text says why."""
+    def _segments(self, utterance: Utterance, ticket: Ticket) -> list[Segment] | None:
+        """Return the segments on the clock of the take; an utterance without text says why.
+
+        None: the engine failed at it once, and is asked again.
+        """
         offset_ms = utterance.start_sample * 1000 // SAMPLE_RATE
         try:
             heard = ticket.result(0)
@@ -131,8 +174,13 @@ class Hearing:
             if self._worker.failure is not None:
                 raise
             log.error("recording %d, at %d ms: no text (%s)", self._id, offset_ms, error)
+            if self._again != utterance.start_sample:
+                self._again = utterance.start_sample
+                again = self._worker.submit(utterance.samples, ticket.request, Priority.LIVE)
+                self._queue[0] = (utterance, again)
+                return None
             end_ms = utterance.end_sample * 1000 // SAMPLE_RATE
-            return [Segment(offset_ms, end_ms, "", (), "none", 0.0, "engine error")]
+            return [Segment(offset_ms, end_ms, "", (), NO_ENGINE, 0.0, NO_TEXT)]
         if any(segment.suppressed is None for segment in heard.segments):
             self._language = self._language or heard.language
         return [segment.moved(offset_ms) for segment in heard.segments]
@@ -149,4 +197,4 @@ class Hearing:
             row.settled_samples, row.mid_speech = utterance.end_sample, utterance.continues
             row.language = self._language
             session.add(row)
-        self._settled = utterance.end_sample
+        self._settled, self._mid_speech = utterance.end_sample, utterance.continues

@@ -6,7 +6,6 @@ becomes exactly one session whatever happens to this process meanwhile.
 
 import logging
 import shutil
-import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -19,10 +18,9 @@ from appliance.hearing import PROFILES
 from appliance.recording_status import Status, status_of
 from appliance.store import recordings, sessions
 from appliance.store.database import Database
-from appliance.store.entities import Recording, RecordingState, SessionRow, Source
+from appliance.store.entities import Recording, RecordingState, Source
 from appliance.take import Take
 from engine import microphone
-from engine.errors import MicrophoneUnavailable
 from engine.microphone import Device
 from engine.worker import Worker
 
@@ -59,7 +57,7 @@ class Recorder:
         self._database, self._worker, self.options = database, worker, options
         self._finishing = Finishing(database, worker, audio)
         self._takes: dict[int, Take] = {}
-        self._lock = threading.Lock()  # held while a recording begins or is discarded
+        self._closing = False
 
     def devices(self) -> list[Device]:
         """Return the microphones of this machine; raise MicrophoneUnavailable without PortAudio."""
@@ -80,29 +78,31 @@ class Recorder:
         profile = profile or self.options.profile
         if profile not in PROFILES:
             raise Refused(f"profile '{profile[:40]}': there are {', '.join(PROFILES)}")
-        named = device or self.options.device
-        with self._lock:
-            self._check_room()
-            row = self._add(
-                account_id,
-                named or DEFAULT_DEVICE,
-                title=title,
-                tags=tags,
-                language=language or self.options.language,
-                profile=profile,
-                max_seconds=max_seconds,
-            )
-            assert row.id is not None
+        self._check_room()
+        row = self._add(
+            account_id,
+            device or self.options.device or DEFAULT_DEVICE,
+            title=title,
+            tags=tags,
+            language=language or self.options.language,
+            profile=profile,
+            max_seconds=max_seconds,
+        )
+        assert row.id is not None
+        capturing = self.capturing(row)
+        try:
             self._wait_for(row.device)
-            capturing = self.capturing(row)
             capturing.folder.mkdir(parents=True, mode=0o700)
-            try:
-                capturing.begin()
-            except MicrophoneUnavailable:
-                capturing.end()
-                self._forget(row.id, capturing)
-                raise
-            self.follow(row, capturing)
+            capturing.begin()
+            take = self.follow(row, capturing)
+            with self._database.read() as session:  # it may have been stopped meanwhile
+                state = recordings.get(session, account_id, row.id).state
+        except BaseException:
+            self._forget(row.id, capturing)
+            raise
+        if self._closing or state is not RecordingState.RECORDING:
+            take.end()
+            capturing.ask_to_end()
         return self.status(account_id, row.id)
 
     def stop(self, account_id: int, recording_id: int) -> Status:
@@ -118,18 +118,19 @@ class Recorder:
 
     def discard(self, account_id: int, recording_id: int) -> None:
         """Delete a recording, its sound and its text; nobody is told."""
-        with self._lock:
-            with self._database.read() as session:
-                row = recordings.get(session, account_id, recording_id)
+        with self._database.write() as session:
+            row = recordings.get(session, account_id, recording_id)
             if row.state not in recordings.OPEN:
                 raise Conflict(
                     f"recording {recording_id} is {row.state.value} already; delete its session"
                 )
-            take = self._takes.get(recording_id)
-            if take is not None:
-                take.close(CLOSE_S)
-                self._takes.pop(recording_id, None)
-            self._forget(recording_id, take.capturing if take else self.capturing(row))
+            recordings.delete(session, row)
+        take = self._takes.pop(recording_id, None)
+        capturing = take.capturing if take is not None else self.capturing(row)
+        capturing.ask_to_end()
+        if take is not None:
+            take.close(CLOSE_S)
+        self._clear(recording_id, capturing)
 
     def status(self, account_id: int, recording_id: int) -> Status:
         """Return what is known of a recording."""
@@ -146,6 +147,7 @@ class Recorder:
     def follow(self, row: Recording, capturing: Capturing, *, forsaken: bool = False) -> Take:
         """Start a take for a recording that has none; `forsaken`: it is over, nobody ended it."""
         assert row.id is not None
+        self._takes = {number: one for number, one in self._takes.items() if not one.over.is_set()}
         take = Take(self._database, self._worker, self._finishing, capturing, row)
         if forsaken:
             take.end(forsaken=True)
@@ -164,16 +166,17 @@ class Recorder:
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
         """End all recordings; text that isn't ready in time comes after the next start."""
-        takes = self.takes
-        for take in takes:
+        self._closing = True
+        takes, deadline = self.takes, time.monotonic() + timeout_s
+        for take in takes:  # the captures first: whatever keeps a take, its microphone ends now
             take.end()
-        deadline = time.monotonic() + timeout_s
+            take.capturing.ask_to_end()
         for take in takes:
             while time.monotonic() < deadline and not take.over.wait(LOOK_S):
                 if self._worker.failure is not None and not take.capturing.alive:
                     break  # there will be no text before another start
         for take in takes:
-            take.close(2.0)
+            take.close(max(0.1, deadline + 1 - time.monotonic()))
 
     def _add(
         self,
@@ -222,12 +225,19 @@ class Recorder:
             )
 
     def _forget(self, recording_id: int, capturing: Capturing) -> None:
-        """Delete the rows first, so that nothing goes on, then the capture and its folder."""
+        """Take back what could not begin."""
+        take = self._takes.pop(recording_id, None)
+        if take is not None:
+            take.close(LET_GO_S)
+        capturing.end()
         with self._database.write() as session:
             row = session.get(Recording, recording_id)
             if row is not None:
-                session.delete(
-                    session.get_one(SessionRow, row.session_id)
-                )  # and all that hangs on it
+                recordings.delete(session, row)
+        self._clear(recording_id, capturing)
+
+    def _clear(self, recording_id: int, capturing: Capturing) -> None:
+        """Delete what lies on the disk of a recording that has no row any more."""
         capturing.end()
         shutil.rmtree(capturing.folder, ignore_errors=True)
+        self._finishing.remove(recording_id)

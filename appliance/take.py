@@ -10,7 +10,7 @@ import time
 
 from sqlalchemy.exc import OperationalError
 
-from appliance.capturing import Capturing
+from appliance.capturing import FINAL, Capturing
 from appliance.errors import NotFound
 from appliance.finishing import Finishing
 from appliance.hearing import Hearing
@@ -28,6 +28,7 @@ TICK_S = 0.1
 RETRY_S = 2.0
 LEVEL_EVERY_S = 1.0
 READ_SAMPLES = 10 * SAMPLE_RATE
+LEVEL_SAMPLES = 120 * SAMPLE_RATE
 
 
 class Take:
@@ -60,6 +61,10 @@ class Take:
         """Begin to follow."""
         if self._state is RecordingState.FINISHING:
             self._ending.set()
+        with self._database.read() as session:
+            told = recordings.events_of(session, self.id, recordings.ALARM)
+        last = {alarm["alarm"]: alarm["active"] for alarm in told}
+        self._alarms = frozenset(name for name, active in last.items() if active)
         self._thread.start()
         return self
 
@@ -103,7 +108,8 @@ class Take:
                 self._step()
                 pause_s = TICK_S
             except NotFound:
-                self.over.set()  # discarded
+                self._finishing.remove(self.id)  # discarded
+                self.over.set()
             except Cancelled:
                 return  # the engine is stopping, and so are we
             except OperationalError as error:  # locked or full: that passes, the journal waits
@@ -117,18 +123,19 @@ class Take:
             self._wake.clear()
 
     def _step(self) -> None:
-        self._observe()
-        if not self._ending.is_set():
+        ending = self._ending.is_set()  # asked once: it may be set at any moment
+        if ending:
+            self.capturing.end()  # before anything that may have to wait
+        self._observe(ending)
+        if ending:
+            self._note_finishing()
+        else:
             self.capturing.keep_alive()
             if self.capturing.ended or self._is_long_enough():
                 self._ending.set()
-        if self._ending.is_set():
-            self.capturing.end()
-            self._observe()  # what it said at last
-            self._note_finishing()
         heard_all = self._hearing.listen()
         self._hearing.collect()
-        if self._ending.is_set() and heard_all:
+        if ending and heard_all and not self.capturing.alive:
             self._hearing.flush()
             self._hearing.collect()
             if self._hearing.done:
@@ -138,15 +145,18 @@ class Take:
     def _is_long_enough(self) -> bool:
         return self._max_seconds is not None and self.captured_seconds >= self._max_seconds
 
-    def _observe(self) -> None:
+    def _observe(self, ending: bool) -> None:
         """Take note of the level, of alarms, and of what the capture tells."""
+        if self._watch.samples - self._watch.position > LEVEL_SAMPLES:
+            # of what was captured without a server, only the end is of the moment
+            self._watch.position = self._watch.samples - LEVEL_SAMPLES
         while len(samples := self._watch.read(READ_SAMPLES)):
             self._levels.push(samples)
         self.capturing.look()
         self._tell_events()
         lost = frozenset({"deviceLost"} if self.capturing.device_lost else ())
-        self._tell_alarms(frozenset() if self._ending.is_set() else self._levels.alarms | lost)
-        if time.monotonic() - self._level_told_s >= LEVEL_EVERY_S and not self._ending.is_set():
+        self._tell_alarms(frozenset() if ending else self._levels.alarms | lost)
+        if time.monotonic() - self._level_told_s >= LEVEL_EVERY_S and not ending:
             self._level_told_s = time.monotonic()
             self._database.bus.publish(
                 recordings.level(self.id, self.account_id, self._levels.dbfs)
@@ -191,7 +201,8 @@ def gap_of(event: JournalEvent, before: JournalEvent | None) -> dict[str, object
     A device that was still away when the recording ended, and a disk that ended it, are gaps too.
     """
     seconds, cause = event.seconds or 0.0, event.cause
-    if event.kind == "stopped" and before is not None and before.kind == "lost":
+    ended = event.kind == "stopped" and cause in FINAL
+    if ended and before is not None and before.kind == "lost":
         seconds, cause = max(0.0, event.at - before.at), before.cause
     elif event.kind != "gap" and (event.kind, cause) != ("stopped", "disk"):
         return None

@@ -4,6 +4,7 @@ Guarantee: a job that was accepted is a row, and its file lies in the data folde
 is committed. What comes of it is the work of `appliance.transcriber`.
 """
 
+import shutil
 from pathlib import Path
 
 from appliance.audio_folder import AudioFolder, Incoming
@@ -102,10 +103,14 @@ class Uploads:
         """Delete a finished session with its segments and its audio."""
         with self._transcriber.filing:
             with self._database.read() as session:
-                name = name_of(sessions.get(session, account_id, session_id))
-            with self.audio.leaving(name), self._database.write() as session:
+                audio_path = sessions.get(session, account_id, session_id).audio_path or ""
+            folder, _, name = audio_path.rpartition("/")
+            own = name if folder == self.audio.path.name else None
+            with self.audio.leaving(own), self._database.write() as session:
                 row = sessions.get(session, account_id, session_id)
                 session.delete(row)  # its segments and its job go with it
+            if folder and own is None:  # the journal of a recording
+                shutil.rmtree(self.audio.path.parent / folder, ignore_errors=True)
 
 
 def name_of(row: SessionRow) -> str | None:

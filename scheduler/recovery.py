@@ -25,19 +25,27 @@ def recover(database: Database, recorder: Recorder, now_s: float | None = None) 
     with database.read() as session:
         rows = recordings.unfinished(session)
     for row in rows:
-        capturing = recorder.capturing(row)
-        capturing.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        capturing.look()
-        action = decide(row, capturing, now_s)
-        log.warning("recording %s had no end: %s", row.id, action)
-        with database.write() as session:
-            target = f"recording {row.id}"
-            audit.note(session, f"recording.{action}", target, account_id=row.account_id)
-        if action == "resume":
-            capturing.keep_alive(OUTAGE)
-        recorder.follow(row, capturing, forsaken=action == "recover")
+        try:
+            take_up(database, recorder, row, now_s)
+        except Exception:  # one that can't be taken up must not keep the box from starting
+            log.exception("recording %s can't be taken up", row.id)
     sweep(database, recorder)
     return len(rows)
+
+
+def take_up(database: Database, recorder: Recorder, row: Recording, now_s: float) -> None:
+    """Go on with one recording, or bring it to its end."""
+    capturing = recorder.capturing(row)
+    capturing.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    capturing.look()
+    action = decide(row, capturing, now_s)
+    log.warning("recording %s had no end: %s", row.id, action)
+    with database.write() as session:
+        target = f"recording {row.id}"
+        audit.note(session, f"recording.{action}", target, account_id=row.account_id)
+    if action == "resume":
+        capturing.keep_alive(OUTAGE)
+    recorder.follow(row, capturing, forsaken=action == "recover")
 
 
 def decide(row: Recording, capturing: Capturing, now_s: float) -> str:
@@ -55,8 +63,10 @@ def sweep(database: Database, recorder: Recorder) -> None:
     if not recorder.folder.is_dir():
         return
     for folder in recorder.folder.iterdir():
+        if not (folder.is_dir() and folder.name.isdecimal()):
+            continue  # not ours
         with database.read() as session:
-            row = session.get(Recording, int(folder.name)) if folder.name.isdecimal() else None
+            row = session.get(Recording, int(folder.name))
             made = session.get(SessionRow, row.session_id) if row is not None else None
         if row is not None and row.state in recordings.OPEN:
             continue

@@ -12,7 +12,7 @@ from sqlmodel import Session, col, select
 from appliance.errors import NotFound
 from appliance.events import Event
 from appliance.store.database import tell
-from appliance.store.entities import Recording, RecordingEvent, RecordingState, now
+from appliance.store.entities import Recording, RecordingEvent, RecordingState, SessionRow, now
 
 EVENT, LEVEL = "recording.event", "recording.level"
 SEGMENT, GAP, ALARM, STATE = "segment", "gap", "alarm", "state"
@@ -52,6 +52,11 @@ def get(session: Session, account_id: int, recording_id: int) -> Recording:
     if row is None or row.account_id != account_id:
         raise NotFound(f"there is no recording {recording_id}")
     return row
+
+
+def delete(session: Session, row: Recording) -> None:
+    """Delete a recording with its session and all that is theirs."""
+    session.delete(session.get_one(SessionRow, row.session_id))
 
 
 def still(session: Session, recording_id: int) -> Recording:
