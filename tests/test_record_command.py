@@ -322,12 +322,14 @@ def test_a_recording_that_somebody_discards_has_no_session_and_exit_code_1(tmp_p
 
 @pytest.mark.long
 @needs_microphone
-def test_a_text_that_can_not_come_is_not_waited_for(tmp_path, sound):
+def test_a_text_that_can_not_come_is_not_waited_for(tmp_path, hearing, sound):
     absent = {**sound, "SCRIBEBOX_MODEL": "absent"}
     with running("--port", "0", "--data", str(tmp_path), **absent) as box:
         assert box.url
-        with recording(tmp_path, "--seconds", "1", **sound) as command:
-            status, _, said = command.end()
+        with recording(tmp_path, **sound) as command:
+            wait_for_sound(tmp_path)
+            hearing.play(SPEECH / "dictation.flac")
+            status, _, said = command.end(signal.SIGINT)
         box.stop()
     assert status == 1 and "recording 1 is kept" in said, said
 
