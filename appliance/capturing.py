@@ -128,23 +128,20 @@ class Capturing:
             )
             self._launch(cause)
 
-    def ask_to_end(self) -> None:
-        """Send the capture its signal, from any thread, and don't wait."""
+    def ask_to_end(self) -> int | None:
+        """Send the capture its signal, from any thread, and don't wait; return its process."""
         pid, process = capture_pid(self.folder), self._process
         if pid is None and process is not None and process.poll() is None:
             pid = process.pid  # it has not taken its lock yet
         if pid is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGTERM)
+        return pid
 
     def end(self) -> None:
         """End the capture; what it has captured is on the disk then."""
-        pid = capture_pid(self.folder)
-        if pid is None and self._process is not None and self._process.poll() is None:
-            pid = self._process.pid  # it has not taken its lock yet
+        pid = self.ask_to_end()
         if pid is not None:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGTERM)
             deadline = time.monotonic() + END_S
             while self.alive and time.monotonic() < deadline:
                 time.sleep(LOOK_S)

@@ -8,7 +8,7 @@ Source: webrtcvad-wheels (MIT), Python's binding of the detector of Google's Web
 
 import numpy as np
 import numpy.typing as npt
-import webrtcvad  # type: ignore[import-untyped]
+import webrtcvad
 
 from engine.audio import SAMPLE_RATE, Samples
 from engine.vad import CHUNK_SAMPLES, ONSET, Probabilities, Silero

@@ -13,10 +13,9 @@ from pathlib import Path
 
 import httpx
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from running_box import running  # noqa: E402
+from running_box import running
 
 CLIENTS, ALLOWED_P95_S = 8, 0.040
 PATH = "/v1/transcribe/history"
