@@ -149,7 +149,7 @@ def duties(box: Box, authenticator: Authenticator) -> tuple[Duty, ...]:
             idempotency.prune(session, now() - idempotency.KEPT)
 
     return (
-        Duty("last_used", LAST_USED_EVERY_S, authenticator.write_last_used),
+        Duty("last_used", LAST_USED_EVERY_S, authenticator.write_last_used, at_stop=True),
         Duty("unattached_audio", TIDY_EVERY_S, box.history_audio.remove_unattached),
         Duty("idempotency_keys", TIDY_EVERY_S, forget_idempotency_keys),
     )

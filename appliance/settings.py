@@ -7,8 +7,6 @@ systemd (LoadCredential=deepgram_api_key).
 """
 
 import ipaddress
-import os
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,19 +17,16 @@ from pydantic import (
     ConfigDict,
     Field,
     SecretStr,
-    ValidationError,
     field_validator,
     model_validator,
 )
 
+from appliance import networks, urls
 from appliance import plans as plan_table
 from appliance import prices as price_table
-from appliance import urls
-from appliance.errors import SettingRefused
-from appliance.setting_sources import PREFIX, credentials, environment, file_path, read_file
 
 LOOPBACK = {"127.0.0.1", "::1", "localhost"}
-SECRET_WORDS = ("key", "secret", "token", "password")
+Networks = Annotated[tuple[networks.Network, ...], BeforeValidator(networks.read)]
 PriceTable = Annotated[price_table.Prices, BeforeValidator(price_table.read)]
 PlanTable = Annotated[plan_table.Plans, BeforeValidator(plan_table.read)]
 
@@ -66,6 +61,11 @@ class Settings(BaseModel):
     )
     tls_cert: Path | None = allowed(None, "certificate chain (PEM)", "the path of a file")
     tls_key: Path | None = allowed(None, "private key of `tls_cert` (PEM)", "the path of a file")
+    tls: Literal["auto", "off"] = allowed(
+        "auto",
+        "auto: beyond loopback, without `tls_cert`, a self-signed certificate is made once",
+        "auto or off",
+    )
     model: str | None = allowed(
         None, "Whisper model; default: the best one installed", "a name of `scribebox models list`"
     )
@@ -127,13 +127,36 @@ class Settings(BaseModel):
     plans: PlanTable = allowed(
         plan_table.BUILT_IN, "words a day and a week, by plan", plan_table.ALLOWED
     )
+    webhook_allow: Networks = allowed(
+        (),
+        "addresses that webhooks may reach although they are loopback, link-local, metadata, "
+        "CGNAT or the box itself",
+        networks.ALLOWED,
+    )
+    retention_audio_days: int = allowed(
+        0, "days that audio is kept; 0: for ever", "0 to 36500", ge=0, le=36500
+    )
+    retention_text_days: int = allowed(
+        0,
+        "days that sessions and dictations are kept, their audio too; 0: for ever",
+        "0 to 36500",
+        ge=0,
+        le=36500,
+    )
+    backup_dir: Path | None = allowed(
+        None, "folder of the nightly backups; default: `backups` in the data folder", "a path"
+    )
+    backup_keep: int = allowed(
+        7, "how many nightly backups are kept; 0: none is made", "0 to 1000", ge=0, le=1000
+    )
     log_level: Literal["debug", "info", "warning", "error"] = allowed(
         "info", "how much is logged to stderr", "debug, info, warning or error"
     )
 
     @field_validator(
         "port", "threads", "journal_sync_ms", "upload_limit_bytes", "disk_refuse_bytes",
-        "disk_stop_bytes", mode="before",
+        "disk_stop_bytes", "retention_audio_days", "retention_text_days", "backup_keep",
+        mode="before",
     )  # fmt: skip
     @classmethod
     def _number(cls, value: Any) -> Any:
@@ -155,7 +178,7 @@ class Settings(BaseModel):
             ipaddress.ip_network(network)  # says itself what is wrong
         return value
 
-    @field_validator("data_dir", "tls_cert", "tls_key")
+    @field_validator("data_dir", "tls_cert", "tls_key", "backup_dir")
     @classmethod
     def _absolute(cls, value: Path | None) -> Path | None:
         try:
@@ -194,57 +217,10 @@ class Settings(BaseModel):
     def _tls_beyond_loopback(self) -> "Settings":
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("tls_cert and tls_key go together: set both, or neither")
-        if self.host not in LOOPBACK and self.tls_cert is None:
+        if self.host not in LOOPBACK and self.tls_cert is None and self.tls == "off":
             raise ValueError(
                 f"host is {self.host!r}, beyond loopback, where keys and speech must be encrypted:"
-                " set tls_cert and tls_key, or listen on 127.0.0.1 behind a proxy that does"
+                " leave tls at auto, set tls_cert and tls_key, or listen on 127.0.0.1 behind a"
+                " proxy that does"
             )
         return self
-
-
-def load(
-    environ: Mapping[str, str] | None = None, overrides: Mapping[str, Any] | None = None
-) -> Settings:
-    """Return the settings; `overrides` (the command line's options) come before everything."""
-    environ = os.environ if environ is None else environ
-    names = Settings.model_fields
-    given = {name: value for name, value in (overrides or {}).items() if value is not None}
-    for name, value in given.items():
-        if value == "":
-            raise SettingRefused(f"--{name.removesuffix('_dir')}: '' is refused: it is empty")
-    from_env = environment(environ, names)
-    folder = given.get("data_dir") or from_env.get("data_dir")
-    path = file_path(environ, Path(folder) if folder else names["data_dir"].default)
-    from_file = read_file(path, names) if path is not None else {}
-    handed_over = credentials(environ, unless={**from_file, **from_env})
-    values: dict[str, Any] = {name: value for name, (_, value) in handed_over.items()}
-    values |= {**from_file, **from_env, **given}
-    sources = {name: str(file) for name, (file, _) in handed_over.items()}
-    sources |= {name: f"{path}, {name}" for name in from_file}
-    sources |= {name: PREFIX + name.upper() for name in from_env}
-    sources |= {name: f"--{name.removesuffix('_dir')}" for name in given}
-    try:
-        return Settings(**values)
-    except ValidationError as error:
-        raise SettingRefused("\n".join(explain(e, sources) for e in error.errors())) from None
-
-
-def explain(error: Any, sources: Mapping[str, str]) -> str:
-    """Return one line for one wrong value: where it stands, what it is and what is allowed."""
-    reason = str(error["msg"]).removeprefix("Value error, ")
-    if not error["loc"]:
-        return reason
-    name = str(error["loc"][0])
-    value = "(hidden)" if is_secret(name, error["input"]) else repr(error["input"])
-    extra: Any = Settings.model_fields[name].json_schema_extra or {}
-    reason = "" if "type" not in error or error["type"] != "value_error" else f"{reason}; "
-    return f"{sources.get(name, name)}: {value} is refused: {reason}allowed: {extra.get('allowed')}"
-
-
-def is_secret(name: str, value: Any) -> bool:
-    """Tell whether a value may not be shown: a key, or an address with a password in it."""
-    if name in ("tls_cert", "tls_key"):
-        return False  # a path
-    if name.endswith("_url"):
-        return any(sign in str(value) for sign in "@?#")
-    return any(word in name.split("_") for word in SECRET_WORDS)

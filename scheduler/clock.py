@@ -18,11 +18,12 @@ logging.getLogger("apscheduler").setLevel(logging.ERROR)  # an overrun is not wo
 
 @dataclass(frozen=True, slots=True)
 class Duty:
-    """Something done every so often."""
+    """Something done every so often; `at_stop`: a last time when the box stops, too."""
 
     name: str
     every_s: float
     carry_out: Callable[[], None]
+    at_stop: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Run:
 
 
 class Clock:
-    """Carry out duties until stopped; at the stop each is carried out once more."""
+    """Carry out duties until stopped; at the stop those that ask for it, once more."""
 
     def __init__(self, duties: tuple[Duty, ...]) -> None:
         self.duties = duties
@@ -60,10 +61,11 @@ class Clock:
         return self
 
     def stop(self) -> None:
-        """Wait for what runs, then carry out each duty a last time."""
+        """Wait for what runs, then carry out a last time what wants it."""
         self._scheduler.shutdown(wait=True)
         for duty in self.duties:
-            self.carry_out(duty)
+            if duty.at_stop:
+                self.carry_out(duty)
 
     def carry_out(self, duty: Duty) -> None:
         """Run a duty and note how it went."""

@@ -29,9 +29,14 @@ def test_a_duty_that_fails_is_noted_and_runs_again(caplog):
     assert "fail" in caplog.text
 
 
-def test_stopping_carries_every_duty_out_a_last_time():
+def test_stopping_carries_out_a_last_time_what_asks_for_it():
     done = []
-    clock = Clock((Duty("late", 3600, lambda: done.append(1)),)).start()
+    clock = Clock(
+        (
+            Duty("kept", 3600, lambda: done.append("kept"), at_stop=True),
+            Duty("other", 3600, lambda: done.append("other")),
+        )
+    ).start()
     assert clock.running
     clock.stop()
-    assert done == [1] and not clock.running
+    assert done == ["kept"] and not clock.running

@@ -2,20 +2,21 @@
 
 import pytest
 
-from appliance import settings
+from appliance import settings_loader
 from appliance.errors import SettingRefused
 from appliance.plans import Plan
+from appliance.settings import Settings
 
 
 def load(tmp_path, text="", **environ):
     """Return the settings of a file and an environment."""
     path = tmp_path / "named.toml"
     path.write_text(text)
-    return settings.load({"SCRIBEBOX_CONFIG": str(path), **environ})
+    return settings_loader.load({"SCRIBEBOX_CONFIG": str(path), **environ})
 
 
 def test_plans_are_laid_over_those_that_are_built_in(tmp_path):
-    assert settings.Settings().plans["hobby"] == Plan(1000, 3000)
+    assert Settings().plans["hobby"] == Plan(1000, 3000)
     in_file = "[plans.hobby]\ndaily_words = 5\n[plans.team-2]\nweekly_words = 0\n[plans.pro]"
     in_environment = "hobby=5/unlimited, team-2=unlimited/0,pro=unlimited"
     for more in ({"text": in_file}, {"SCRIBEBOX_PLANS": in_environment}):

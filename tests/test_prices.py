@@ -2,15 +2,16 @@
 
 import pytest
 
-from appliance import settings
+from appliance import settings_loader
 from appliance.errors import SettingRefused
+from appliance.settings import Settings
 
 
 def load(tmp_path, text="", **environ):
     """Return the settings of a file and an environment."""
     path = tmp_path / "named.toml"
     path.write_text(text)
-    return settings.load({"SCRIBEBOX_CONFIG": str(path), **environ})
+    return settings_loader.load({"SCRIBEBOX_CONFIG": str(path), **environ})
 
 
 def test_prices_are_those_of_the_longest_beginning_of_a_models_name(tmp_path):
@@ -25,7 +26,7 @@ def test_prices_are_those_of_the_longest_beginning_of_a_models_name(tmp_path):
 
 
 def test_a_cost_is_in_millionths_and_rounded():
-    prices = settings.Settings().prices
+    prices = Settings().prices
     assert prices.cost_micros("nova-3", 204_000) == 14_620
     assert prices.cost_micros(None, 1) == 0 and prices.cost_micros("nova-3", 7) == 1
     assert prices.cost_micros("whisper-tiny.en", 10**9) == 0

@@ -7,7 +7,7 @@ from sqlmodel import select
 
 from appliance.errors import NotFound, Refused
 from appliance.store import accounts, sessions
-from appliance.store.entities import Delivery, Source, UsageEvent, UsageQuarter, Webhook
+from appliance.store.entities import Delivery, Message, Source, UsageEvent, UsageQuarter, Webhook
 from engine.transcript import Segment, Word
 
 SEGMENT = Segment(0, 900, "Hello there.", (Word("Hello", 0, 400, 0.9),), "whisper-tiny.en", 0.9)
@@ -61,9 +61,11 @@ def test_finishing_lists_counts_and_tells_in_one_transaction(database, account):
         (usage,) = session.exec(select(UsageEvent)).all()
         assert (usage.words, usage.audio_ms, usage.reference) == (2, 1500, str(row.id))
         (delivery,) = session.exec(select(Delivery)).all()
-        assert json.loads(delivery.body) == sessions.public(row)
+        (message,) = session.exec(select(Message)).all()
+        assert delivery.message_id == message.id
+        assert json.loads(message.body) == sessions.public(row)
         assert delivery.id.startswith("msg_")
-    assert [event.name for event in heard] == ["session.finished"]
+    assert [event.name for event in heard] == ["delivery.due", "session.finished"]
 
 
 def test_if_the_transaction_fails_there_is_no_session_no_usage_and_no_delivery(database, account):

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from appliance import settings
+from appliance import settings_loader
 from appliance.errors import SettingRefused
+from appliance.settings import Settings
 
 
 @pytest.fixture(autouse=True)
@@ -21,15 +22,17 @@ def file(tmp_path, text):
 
 
 def test_without_anything_the_defaults_hold():
-    found = settings.load({})
+    found = settings_loader.load({})
     assert (found.host, found.port, found.model) == ("127.0.0.1", 8080, None)
 
 
 def test_the_environment_wins_over_the_file_and_the_command_line_over_both(tmp_path):
     environ = file(tmp_path, "port = 1001\nthreads = 3\nlanguage = 'de'")
-    found = settings.load({**environ, "SCRIBEBOX_PORT": "1002", "SCRIBEBOX_THREADS": "2"})
+    found = settings_loader.load({**environ, "SCRIBEBOX_PORT": "1002", "SCRIBEBOX_THREADS": "2"})
     assert (found.port, found.threads, found.language) == (1002, 2, "de")
-    assert settings.load({**environ, "SCRIBEBOX_PORT": "1002"}, {"port": "1003"}).port == 1003
+    assert (
+        settings_loader.load({**environ, "SCRIBEBOX_PORT": "1002"}, {"port": "1003"}).port == 1003
+    )
 
 
 def test_the_file_is_found_in_the_working_directory_and_in_the_data_folder(tmp_path):
@@ -37,9 +40,9 @@ def test_the_file_is_found_in_the_working_directory_and_in_the_data_folder(tmp_p
     data.mkdir()
     (data / "scribebox.toml").write_text("port = 1004")
     environ = {"SCRIBEBOX_DATA_DIR": str(data)}
-    assert settings.load(environ).port == 1004
+    assert settings_loader.load(environ).port == 1004
     (tmp_path / "scribebox.toml").write_text("port = 1005")
-    assert settings.load(environ).port == 1005
+    assert settings_loader.load(environ).port == 1005
 
 
 @pytest.mark.parametrize(
@@ -58,7 +61,7 @@ def test_the_file_is_found_in_the_working_directory_and_in_the_data_folder(tmp_p
 )
 def test_a_wrong_environment_is_refused_with_its_name_its_value_and_what_is_allowed(environ, said):
     with pytest.raises(SettingRefused) as refused:
-        settings.load(environ)
+        settings_loader.load(environ)
     for part in said:
         assert part in str(refused.value)
 
@@ -74,36 +77,36 @@ def test_a_wrong_environment_is_refused_with_its_name_its_value_and_what_is_allo
 )
 def test_a_wrong_file_is_refused_with_its_place(tmp_path, text, said):
     with pytest.raises(SettingRefused) as refused:
-        settings.load(file(tmp_path, text))
+        settings_loader.load(file(tmp_path, text))
     for part in said:
         assert part in str(refused.value)
 
 
 def test_an_empty_variable_is_as_good_as_none_and_an_empty_option_is_refused():
-    found = settings.load({"SCRIBEBOX_DATA_DIR": "", "SCRIBEBOX_MODEL": " "})
-    assert found.data_dir == settings.Settings().data_dir and found.model is None
+    found = settings_loader.load({"SCRIBEBOX_DATA_DIR": "", "SCRIBEBOX_MODEL": " "})
+    assert found.data_dir == Settings().data_dir and found.model is None
     with pytest.raises(SettingRefused, match="--data"):
-        settings.load({}, {"data_dir": ""})
+        settings_loader.load({}, {"data_dir": ""})
 
 
 def test_a_path_in_the_file_is_relative_to_the_file(tmp_path):
     environ = file(tmp_path, "data_dir = 'box'")
-    assert settings.load(environ).data_dir == tmp_path / "box"
+    assert settings_loader.load(environ).data_dir == tmp_path / "box"
 
 
 def test_several_wrong_values_are_all_told_at_once():
     with pytest.raises(SettingRefused) as refused:
-        settings.load({"SCRIBEBOX_PORT": "x", "SCRIBEBOX_THREADS": "y"})
+        settings_loader.load({"SCRIBEBOX_PORT": "x", "SCRIBEBOX_THREADS": "y"})
     assert len(str(refused.value).splitlines()) == 2
 
 
 def test_listening_beyond_loopback_without_a_certificate_is_refused():
     with pytest.raises(SettingRefused, match=r"0\.0\.0\.0.*tls_cert"):
-        settings.load({"SCRIBEBOX_HOST": "0.0.0.0"})
+        settings_loader.load({"SCRIBEBOX_HOST": "0.0.0.0", "SCRIBEBOX_TLS": "off"})
 
 
 def test_every_setting_says_what_it_means_and_what_is_allowed():
-    for name, field in settings.Settings.model_fields.items():
+    for name, field in Settings.model_fields.items():
         assert field.description, name
         assert field.json_schema_extra["allowed"], name
 
@@ -118,9 +121,9 @@ def test_every_setting_says_what_it_means_and_what_is_allowed():
     ],
 )
 def test_an_address_loses_the_slash_at_its_end_and_keeps_its_path(given, taken):
-    found = settings.load({"SCRIBEBOX_PUBLIC_URL": given, "SCRIBEBOX_DEEPGRAM_URL": given})
+    found = settings_loader.load({"SCRIBEBOX_PUBLIC_URL": given, "SCRIBEBOX_DEEPGRAM_URL": given})
     assert (found.public_url, found.deepgram_url) == (taken, taken)
-    assert settings.load({}).public_url is None
+    assert settings_loader.load({}).public_url is None
 
 
 @pytest.mark.parametrize("name", ["public_url", "deepgram_url"])
@@ -134,7 +137,7 @@ def test_an_address_loses_the_slash_at_its_end_and_keeps_its_path(given, taken):
 def test_what_is_no_address_is_refused(name, value):
     variable = f"SCRIBEBOX_{name.upper()}"
     with pytest.raises(SettingRefused, match=rf"{variable}: .* is refused: .*http or https URL"):
-        settings.load({variable: value})
+        settings_loader.load({variable: value})
 
 
 @pytest.mark.parametrize(
@@ -142,7 +145,7 @@ def test_what_is_no_address_is_refused(name, value):
 )
 def test_what_may_be_a_password_in_an_address_is_refused_and_not_shown(value):
     with pytest.raises(SettingRefused) as refused:
-        settings.load({"SCRIBEBOX_DEEPGRAM_URL": value})
+        settings_loader.load({"SCRIBEBOX_DEEPGRAM_URL": value})
     assert "s3cret" not in str(refused.value) and "(hidden)" in str(refused.value)
 
 
@@ -155,18 +158,18 @@ def credential(tmp_path, content):
 
 def test_the_key_of_deepgram_comes_from_environment_file_or_credential_in_this_order(tmp_path):
     environ = credential(tmp_path, b"of-the-credential\n")
-    assert settings.load(environ).deepgram_api_key.get_secret_value() == "of-the-credential"
+    assert settings_loader.load(environ).deepgram_api_key.get_secret_value() == "of-the-credential"
     environ |= file(tmp_path, "deepgram_api_key = 'of-the-file'")
-    assert settings.load(environ).deepgram_api_key.get_secret_value() == "of-the-file"
+    assert settings_loader.load(environ).deepgram_api_key.get_secret_value() == "of-the-file"
     environ |= {"SCRIBEBOX_DEEPGRAM_API_KEY": "of-the-environment"}
-    found = settings.load(environ)
+    found = settings_loader.load(environ)
     assert found.deepgram_api_key.get_secret_value() == "of-the-environment"
     assert "of-the-environment" not in f"{found} {found!r} {found.model_dump()}"
 
 
 def test_without_a_credential_there_is_no_key(tmp_path):
     for environ in ({}, {"CREDENTIALS_DIRECTORY": str(tmp_path)}, credential(tmp_path, b"\n")):
-        assert settings.load(environ).deepgram_api_key is None
+        assert settings_loader.load(environ).deepgram_api_key is None
 
 
 @pytest.mark.parametrize(
@@ -180,7 +183,7 @@ def test_a_wrong_key_is_refused_and_never_shown(tmp_path, wrong):
     }
     for place, environ in places.items():
         with pytest.raises(SettingRefused) as refused:
-            settings.load(environ)
+            settings_loader.load(environ)
         assert f"{place}: (hidden) is refused" in str(refused.value)
         assert "s3cret" not in str(refused.value) and "ASCII" in str(refused.value)
 
@@ -188,7 +191,7 @@ def test_a_wrong_key_is_refused_and_never_shown(tmp_path, wrong):
 @pytest.mark.parametrize("text", ["''", "5", "['s3cret']", "{s3cret = 1}"])
 def test_a_key_of_another_kind_is_refused_and_never_shown(tmp_path, text):
     with pytest.raises(SettingRefused, match=r"named\.toml, deepgram_api_key") as refused:
-        settings.load(file(tmp_path, f"deepgram_api_key = {text}"))
+        settings_loader.load(file(tmp_path, f"deepgram_api_key = {text}"))
     assert "s3cret" not in str(refused.value) and "(hidden)" in str(refused.value)
 
 
@@ -196,6 +199,6 @@ def test_a_credential_that_can_not_be_read_is_told_of(tmp_path):
     (tmp_path / "deepgram_api_key").mkdir()
     environ = {"CREDENTIALS_DIRECTORY": str(tmp_path)}
     with pytest.raises(SettingRefused, match="deepgram_api_key: can't be read"):
-        settings.load(environ)
+        settings_loader.load(environ)
     key = {"SCRIBEBOX_DEEPGRAM_API_KEY": "k"}
-    assert settings.load(environ | key).deepgram_api_key.get_secret_value() == "k"
+    assert settings_loader.load(environ | key).deepgram_api_key.get_secret_value() == "k"

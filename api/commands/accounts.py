@@ -5,7 +5,7 @@ import argparse
 from api.commands.table import show
 from appliance.box import open_store
 from appliance.plans import BUILT_IN
-from appliance.settings import load
+from appliance.settings_loader import load
 from appliance.store import accounts, audit
 from appliance.store.entities import Account
 from appliance.store.sessions import timestamp

@@ -5,7 +5,7 @@ import dataclasses
 
 from api.commands.table import show
 from appliance import doctor
-from appliance.settings import load
+from appliance.settings_loader import load
 
 
 def add(parser: argparse.ArgumentParser) -> None:

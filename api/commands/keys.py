@@ -5,7 +5,7 @@ import json
 
 from api.commands.table import show
 from appliance.box import open_store
-from appliance.settings import load
+from appliance.settings_loader import load
 from appliance.store import accounts, audit, keys
 from appliance.store.entities import ApiKey
 from appliance.store.sessions import timestamp

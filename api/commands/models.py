@@ -7,7 +7,7 @@ from pathlib import Path
 
 from api.commands.table import show
 from appliance.data_folder import DataFolder
-from appliance.settings import load
+from appliance.settings_loader import load
 from engine.errors import ModelUnavailable
 from engine.models import Model, Shelf
 

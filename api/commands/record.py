@@ -19,7 +19,7 @@ from typing import Any
 
 from api.commands.at_server import Told, is_end
 from api.commands.recorders import Recorder, recorder
-from appliance.settings import load
+from appliance.settings_loader import load
 from engine.errors import ModelUnavailable
 
 TICK_S = 0.25

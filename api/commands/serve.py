@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from appliance.data_folder import DataFolder
-from appliance.settings import Settings, load
+from appliance.settings import Settings
+from appliance.settings_loader import load
 
 log = logging.getLogger("scribebox")
 SWITCH_S = 0.0005  # a thread that computes lets the event loop on sooner than Python's 5 ms

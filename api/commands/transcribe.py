@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from appliance.errors import SettingRefused
-from appliance.settings import Settings, load
+from appliance.settings import Settings
+from appliance.settings_loader import load
 from engine.errors import EngineError, LanguageUnsupported
 from engine.models import Shelf
 from engine.transcript import Transcript

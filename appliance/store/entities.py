@@ -99,6 +99,8 @@ class Account(SQLModel, table=True):
     name: str = Field(unique=True)
     plan: str = "selfhosted"
     timezone: str = "UTC"
+    retention_audio_days: int | None = None  # None: what the settings say; 0: for ever
+    retention_text_days: int | None = None
     created_at: datetime = Field(default_factory=now)
 
 
@@ -309,27 +311,43 @@ class Webhook(SQLModel, table=True):
     old_secret: bytes | None = Field(default=None, sa_type=LargeBinary)
     old_secret_until: datetime | None = None
     enabled: bool = True
+    disabled_because: str | None = None  # asked, gone (410), failing (for five days)
+    deleted_at: datetime | None = None  # its deliveries may still be looked at
     failures: int = 0  # in a row
     failing_since: datetime | None = None
     created_at: datetime = Field(default_factory=now)
 
 
-class Delivery(SQLModel, table=True):
-    """One message for one endpoint; its bytes are sent as they stand here."""
+class Message(SQLModel, table=True):
+    """What is to be told: its bytes are kept once, and sent as they stand here."""
 
     __table_args__ = (
-        Index("ix_delivery_due", "state", "due_at"),
         CheckConstraint("length(body) > 0", name="body_not_empty"),
+        {"sqlite_autoincrement": True},
     )
-    id: str = Field(primary_key=True)  # msg_…, the webhook-id
-    webhook_id: int = Field(sa_column=owned_by("webhook"))
+    id: int | None = Field(default=None, primary_key=True)
+    account_id: int = Field(sa_column=owned_by("account"))
     event: str
     body: bytes = Field(sa_type=LargeBinary)
+    created_at: datetime = Field(default_factory=now)
+
+
+class Delivery(SQLModel, table=True):
+    """One message for one endpoint."""
+
+    __table_args__ = (
+        Index("ix_delivery_due", "webhook_id", "state", "due_at"),
+        Index("ix_delivery_finished", "state", "finished_at"),
+    )
+    id: str = Field(primary_key=True)  # msg_…, the webhook-id
+    webhook_id: int = Field(sa_column=owned_by("webhook", index=False))
+    message_id: int = Field(sa_column=owned_by("message"))
     state: DeliveryState = Field(default=DeliveryState.PENDING, sa_type=column_of(DeliveryState))
     tries: int = 0
     due_at: datetime = Field(default_factory=now)
     leased_until: datetime | None = None
     created_at: datetime = Field(default_factory=now)
+    finished_at: datetime | None = None  # delivered, dead or cancelled
 
 
 class Attempt(SQLModel, table=True):

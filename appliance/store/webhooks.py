@@ -9,7 +9,8 @@ import time
 
 from sqlmodel import Session, select
 
-from appliance.store.entities import Delivery, Webhook
+from appliance.store.database import tell
+from appliance.store.entities import Delivery, Message, Webhook
 
 SESSION_CREATED = "session.created"
 EVENTS = (SESSION_CREATED,)
@@ -21,10 +22,16 @@ def enqueue(session: Session, account_id: int, event: str, body: bytes) -> int:
     endpoints = session.exec(
         select(Webhook).where(Webhook.account_id == account_id, Webhook.enabled)
     ).all()
-    wanted = [e for e in endpoints if event in e.events and e.id is not None]
+    wanted = [e for e in endpoints if event in e.events]
+    if not wanted:
+        return 0
+    message = Message(account_id=account_id, event=event, body=body)
+    session.add(message)
+    session.flush()
     for endpoint in wanted:
-        assert endpoint.id is not None
-        session.add(Delivery(id=message_id(), webhook_id=endpoint.id, event=event, body=body))
+        assert endpoint.id is not None and message.id is not None
+        session.add(Delivery(id=message_id(), webhook_id=endpoint.id, message_id=message.id))
+    tell(session, "delivery.due")
     return len(wanted)
 
 
