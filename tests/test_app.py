@@ -63,6 +63,7 @@ def test_wrong_keys_are_slowed_down_and_a_valid_one_is_not(started):
     assert started.get(BASE).status_code == 401  # no key at all is no guess
 
 
+@pytest.mark.long
 def test_a_database_that_is_locked_for_long_is_503_and_loses_nothing(started):
     number = session_of(started)
     headers = bearer(started, "sessions:read", "sessions:write")

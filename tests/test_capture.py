@@ -172,7 +172,8 @@ def survives(run, microphone, away_s, break_it, mend_it):
     return back_s
 
 
-@pytest.mark.parametrize("away_s", [2, pytest.param(5, marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("away_s", [2, 5])
 def test_a_microphone_that_is_unplugged_leaves_a_gap_in_the_same_take(tmp_path, microphone, away_s):
     with capturing(tmp_path, "pulse") as run:
         back_s = survives(run, microphone, away_s, microphone.unplug, microphone.plug)

@@ -125,6 +125,7 @@ def test_a_refusal_after_a_failure_is_a_refusal(fake):
     assert len(fake.requests) == 2
 
 
+@pytest.mark.long
 def test_five_seconds_are_the_end_of_it_wherever_the_time_goes():
     with fake_deepgram() as silent, fake_deepgram() as slow, fake_deepgram() as mute:
         silent.behave, slow.behave = "nothing", "drip"

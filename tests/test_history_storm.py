@@ -172,10 +172,6 @@ def check(data, clients) -> None:
     assert posted <= lines <= posted + sum(client.cut_off for client in clients)
 
 
-def test_kill_9_leaves_rows_and_files_one(tmp_path):
-    storm(tmp_path, rounds=3, seed=5)
-
-
 @pytest.mark.long
 def test_kill_9_fifty_times_leaves_rows_and_files_one(tmp_path):
     storm(tmp_path, rounds=50, seed=6)

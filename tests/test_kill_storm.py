@@ -190,10 +190,6 @@ def check_data(data: Path, fates: dict[str, str]) -> None:
     assert rows_of(data, "PRAGMA integrity_check") == [("ok",)]
 
 
-def test_kill_9_loses_and_doubles_nothing(tmp_path):
-    storm(tmp_path, rounds=2, seed=3, small=1)
-
-
 @pytest.mark.long
 def test_kill_9_over_and_over_loses_and_doubles_nothing(tmp_path):
     storm(tmp_path, rounds=20, seed=2, wait_s=300)

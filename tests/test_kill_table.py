@@ -67,12 +67,6 @@ def missing_before_fault(box, number, played, tmp_path):
     return jumps
 
 
-def test_a_server_killed_again_and_again_costs_the_recording_nothing(
-    box, microphone, numbered, tmp_path
-):
-    kill_storm(box, microphone, numbered, tmp_path, kills=3, seed=1)
-
-
 @pytest.mark.long
 def test_a_server_killed_twenty_times_costs_the_recording_nothing(
     box, microphone, numbered, tmp_path
@@ -202,6 +196,7 @@ def test_a_sound_server_that_dies_is_a_gap(box, microphone, numbered):
     assert [gap["cause"] for gap in done["gaps"]] == ["device lost"]
 
 
+@pytest.mark.long
 def test_a_server_that_is_asked_to_end_ends_its_recordings_and_loses_nothing(
     box, microphone, numbered, tmp_path
 ):

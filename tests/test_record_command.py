@@ -198,7 +198,7 @@ def test_the_level_is_a_bar():
 
 
 @needs_microphone
-@pytest.mark.parametrize("served", [False, True])
+@pytest.mark.parametrize("served", [pytest.param(False, marks=pytest.mark.long), True])
 def test_what_was_said_becomes_text_and_after_ctrl_c_a_session(tmp_path, hearing, sound, served):
     with contextlib.ExitStack() as stack:
         if served:
@@ -308,6 +308,7 @@ def test_a_second_ctrl_c_does_not_wait_and_nothing_is_lost(tmp_path, hearing, so
 
 
 @needs_microphone
+@pytest.mark.long
 def test_a_recording_that_somebody_discards_has_no_session_and_exit_code_1(tmp_path, sound):
     with running("--port", "0", "--data", str(tmp_path), **sound) as box:
         assert box.url

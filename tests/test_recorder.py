@@ -96,6 +96,7 @@ def test_a_recording_ends_by_itself_after_its_time(box):
     assert box.session_of(number)["note"] == ""
 
 
+@pytest.mark.long
 def test_silence_raises_an_alarm(box):
     number = box.start()
     wait_until(lambda: box.status(number)["alarms"] == ["silent"], "an alarm", 15)

@@ -177,23 +177,25 @@ def test_no_account_sees_the_usage_of_another(client, at):
     assert client.get(PATH, headers=headers).json()["months"][0]["wordCount"] == 500
 
 
-@pytest.mark.parametrize(
-    ("path", "query", "parameter"),
-    [
+WRONG = [
+    *(
         ("", {"months": value}, "months")
         for value in ("0", "25", "-1", "x", "1.5", "", "9" * 30, "true")
-    ]
-    + [("/daily", {"days": value}, "days") for value in ("0", "93", "-1", "x", "", "1.5")]
-    + [
+    ),
+    *(("/daily", {"days": value}, "days") for value in ("0", "93", "-1", "x", "", "1.5")),
+    *(
         (path, {"timezone": value}, "time zone")
         for path in ("", "/daily", "/check-limit")
         for value in ("", "Mars/Olympus", "../../etc/passwd", "localtime", "UTC\0", "x" * 5000)
-    ],
-)
-def test_what_can_not_be_asked_for_is_400_and_named(client, path, query, parameter):
-    answer = client.get(PATH + path, params=query)
-    assert answer.status_code == 400
-    assert parameter in answer.json()["detail"]
+    ),
+]
+
+
+def test_what_can_not_be_asked_for_is_400_and_named(client):
+    for path, query, parameter in WRONG:
+        answer = client.get(PATH + path, params=query)
+        assert answer.status_code == 400, (path, query)
+        assert parameter in answer.json()["detail"]
 
 
 @pytest.mark.parametrize("path", ["", "/daily", "/check-limit"])
