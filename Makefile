@@ -1,5 +1,5 @@
 # Everything is relative, so that a path with a space in it works.
-.PHONY: run test lint bench lock
+.PHONY: run test lint bench lock install-service
 
 run: ## set up what is missing and start the box on 127.0.0.1:8080
 	@PIP_NO_CACHE_DIR=1 sh .ci/prepare embedded
@@ -21,3 +21,6 @@ bench: ## CORPUS=DIR: word error rate and speed on a folder with a manifest.json
 
 lock: ## write constraints.txt anew from pyproject.toml
 	@sh .ci/lock
+
+install-service: ## as root: set the box up as a service of this machine (DESTDIR=DIR: only its files)
+	@DESTDIR="$(DESTDIR)" sh systemd/install

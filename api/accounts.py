@@ -5,10 +5,11 @@ from typing import Any
 from litestar import Request, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
+from msgspec import UNSET
 
+from api.account_schemas import Account as AccountSchema
+from api.account_schemas import AccountChange, NewAccount
 from api.auth import address_of, needs
-from api.schemas import Account as AccountSchema
-from api.schemas import AccountChange, NewAccount
 from api.threads import threaded, writing
 from appliance.box import Box
 from appliance.store import accounts, audit
@@ -43,7 +44,9 @@ def create_account(
     """Make an account."""
     plans = box.settings.plans.keys()
     with box.database.write() as session:
-        account = accounts.create(session, data.name, data.plan, data.timezone, plans)
+        account = accounts.create(
+            session, data.name, data.plan, data.timezone, plans, kept_of(data)
+        )
         audit.by(session, caller, address_of(request), "account.create", account.name)
     return described(account)
 
@@ -62,13 +65,19 @@ def change_account(
     account_id: FromPath[int],
     caller: NamedDependency[Caller],
 ) -> AccountSchema:
-    """Set the plan, the time zone or both."""
+    """Set the plan, the time zone, or how long things are kept."""
     plans = box.settings.plans.keys()
     with box.database.write() as session:
         name = accounts.numbered(session, account_id).name
-        account = accounts.change(session, name, data.plan, data.timezone, plans)
+        account = accounts.change(session, name, data.plan, data.timezone, plans, kept_of(data))
         audit.by(session, caller, address_of(request), "account.set", name)
     return described(account)
+
+
+def kept_of(said: NewAccount | AccountChange) -> accounts.Kept:
+    """Return how long things are to be kept, as far as it was said."""
+    days = {name: getattr(said, name) for name in accounts.RETENTION}
+    return {name: value for name, value in days.items() if value is not UNSET}
 
 
 def described(account: Account) -> AccountSchema:
@@ -79,5 +88,7 @@ def described(account: Account) -> AccountSchema:
         name=account.name,
         plan=account.plan,
         timezone=account.timezone,
+        retention_audio_days=account.retention_audio_days,
+        retention_text_days=account.retention_text_days,
         created_at=timestamp(account.created_at),
     )

@@ -1,22 +1,22 @@
-"""The HTTP surface: every route in one table, and what starts and stops around it."""
+"""The HTTP surface: every route in one table."""
 
-import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any
 
-import anyio.to_thread
-from litestar import Litestar, Request
-from litestar.di import Provide
+from litestar import Litestar
+from litestar.datastructures import State
 from litestar.middleware import DefineMiddleware
 
 from api import (
     accounts,
+    deliveries,
     grant,
     health,
     history,
     history_audio,
     jobs,
     keys,
+    metrics,
     openapi,
     problems,
     recording_events,
@@ -27,21 +27,17 @@ from api import (
     uploads,
     usage,
     vocabulary,
+    webhooks,
 )
-from api.auth import Authentication, Authenticator
-from api.closing import Closing
-from api.links import Links
-from appliance import box as appliance
+from api.auth import Authentication
+from api.dependencies import provided
+from api.lifespan import lifespan
 from appliance.box import Box
 from appliance.settings import Settings
-from appliance.store import idempotency
-from appliance.store.entities import now
-from appliance.store.keys import Caller
-from scheduler import recovery
-from scheduler.clock import Clock, Duty
 
 ROUTES: list[Any] = [
     health.health,  # GET /health
+    metrics.metrics,  # GET /metrics
     sessions.list_sessions,  # GET /api/v1/audioscribe/sessions/
     uploads.upload,  # POST /api/v1/audioscribe/sessions/
     sessions.get_session,  # GET /api/v1/audioscribe/sessions/{id}/
@@ -67,6 +63,16 @@ ROUTES: list[Any] = [
     accounts.list_accounts,  # GET /api/v1/accounts
     accounts.create_account,  # POST /api/v1/accounts
     accounts.change_account,  # PATCH /api/v1/accounts/{id}
+    webhooks.list_webhooks,  # GET /api/v1/webhooks
+    webhooks.create_webhook,  # POST /api/v1/webhooks
+    webhooks.get_webhook,  # GET /api/v1/webhooks/{id}
+    webhooks.change_webhook,  # PATCH /api/v1/webhooks/{id}
+    webhooks.delete_webhook,  # DELETE /api/v1/webhooks/{id}
+    webhooks.rotate_webhook,  # POST /api/v1/webhooks/{id}/rotate
+    deliveries.test_webhook,  # POST /api/v1/webhooks/{id}/test
+    deliveries.replay_deliveries,  # POST /api/v1/webhooks/{id}/replay
+    deliveries.list_deliveries,  # GET /api/v1/webhooks/deliveries
+    deliveries.replay_delivery,  # POST /api/v1/webhooks/deliveries/{id}/replay
     usage.get_usage,  # GET /v1/transcribe/usage
     usage.get_daily_usage,  # GET /v1/transcribe/usage/daily
     usage.check_limit,  # GET /v1/transcribe/usage/check-limit
@@ -81,8 +87,6 @@ ROUTES: list[Any] = [
     history_audio.put_audio,  # PUT and POST /v1/transcribe/audio/{storageId}
     history_audio.fetch_audio,  # GET /v1/transcribe/audio/{storageId}
 ]
-LAST_USED_EVERY_S = 60.0
-TIDY_EVERY_S = 3600.0
 
 
 def create(
@@ -92,94 +96,16 @@ def create(
     on_failed: Callable[[Exception], None] = lambda _: None,
 ) -> Litestar:
     """Return the app; the box starts with it and stops with it."""
-
-    @contextlib.asynccontextmanager
-    async def lifespan(app: Litestar) -> AsyncIterator[None]:
-        running = appliance.running(settings, url)
-        try:
-            box = await anyio.to_thread.run_sync(running.__enter__)
-        except Exception as error:
-            on_failed(error)
-            raise
-        try:
-            try:
-                await anyio.to_thread.run_sync(recovery.recover, box.database, box.recorder)
-            except Exception as error:
-                on_failed(error)
-                raise
-            authenticator = Authenticator(box.database)
-            clock = Clock(duties(box, authenticator))
-            app.state.box, app.state.authenticator = box, authenticator
-            app.state.clock = clock.start()
-            app.state.closing = Closing()
-            app.state.links = Links(settings)
-            on_started(box)
-            try:
-                yield
-            finally:
-                await anyio.to_thread.run_sync(clock.stop)
-        finally:
-            await anyio.to_thread.run_sync(running.__exit__, None, None, None)
-
     return Litestar(
         route_handlers=list(ROUTES),
-        lifespan=[lifespan],
-        dependencies={
-            "box": Provide(the_box, sync_to_thread=False),
-            "clock": Provide(the_clock, sync_to_thread=False),
-            "caller": Provide(the_caller, sync_to_thread=False),
-            "closing": Provide(the_closing, sync_to_thread=False),
-            "links": Provide(the_links, sync_to_thread=False),
-        },
+        lifespan=[lifespan(settings, url, on_started, on_failed)],
+        dependencies=provided(),
         middleware=[
             DefineMiddleware(Authentication, exclude="^/schema", exclude_from_auth_key="open"),
         ],
         exception_handlers=problems.HANDLERS,
+        state=State({"metrics": metrics.Metrics()}),
         openapi_config=openapi.document(),
         logging_config=None,
         debug=False,
     )
-
-
-def duties(box: Box, authenticator: Authenticator) -> tuple[Duty, ...]:
-    """Return what this box does by the clock."""
-
-    def forget_idempotency_keys() -> None:
-        with box.database.write() as session:
-            idempotency.prune(session, now() - idempotency.KEPT)
-
-    return (
-        Duty("last_used", LAST_USED_EVERY_S, authenticator.write_last_used, at_stop=True),
-        Duty("unattached_audio", TIDY_EVERY_S, box.history_audio.remove_unattached),
-        Duty("idempotency_keys", TIDY_EVERY_S, forget_idempotency_keys),
-    )
-
-
-def the_box(request: Request[Any, Any, Any]) -> Box:
-    """Return the running box to a handler."""
-    box: Box = request.app.state.box
-    return box
-
-
-def the_clock(request: Request[Any, Any, Any]) -> Clock:
-    """Return the clock to a handler."""
-    clock: Clock = request.app.state.clock
-    return clock
-
-
-def the_caller(request: Request[Any, Any, Any]) -> Caller:
-    """Return who is calling to a handler."""
-    caller: Caller = request.user
-    return caller
-
-
-def the_closing(request: Request[Any, Any, Any]) -> Closing:
-    """Return to a handler what tells it that the box is about to stop."""
-    closing: Closing = request.app.state.closing
-    return closing
-
-
-def the_links(request: Request[Any, Any, Any]) -> Links:
-    """Return to a handler what knows where clients reach the box."""
-    links: Links = request.app.state.links
-    return links

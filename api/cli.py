@@ -21,6 +21,7 @@ COMMANDS = {
     "keys": "make, list and revoke API keys",
     "accounts": "make, list and change accounts",
     "models": "list, fetch, import and verify models",
+    "backup": "make, restore and verify backups of the box",
     "doctor": "what works, what does not, and the command that mends it",
     "openapi": "print the OpenAPI document",
 }

@@ -123,31 +123,6 @@ class CreatedKey(Key, rename="camel", kw_only=True):
     key: str
 
 
-class NewAccount(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    """An account to be made."""
-
-    name: str
-    plan: str = "selfhosted"
-    timezone: str = "UTC"
-
-
-class AccountChange(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
-    """What may be changed of an account."""
-
-    plan: str | None = None
-    timezone: str | None = None
-
-
-class Account(msgspec.Struct, rename="camel"):
-    """An account."""
-
-    id: int
-    name: str
-    plan: str
-    timezone: str
-    created_at: str
-
-
 class Token(msgspec.Struct, rename="camel", omit_defaults=True):
     """A token that opens `url` for `expires_in` seconds; `remaining` words of the plan, if any."""
 
@@ -223,20 +198,6 @@ class LimitCheck(msgspec.Struct, rename="camel", kw_only=True):
     weekly_words_remaining: int | None
     limit_type: Literal["daily", "weekly"] | None
     plan: str
-
-
-class Check(msgspec.Struct, rename="camel"):
-    """The state of one part of the box, in a word, and what is the matter if it isn't ok."""
-
-    status: str
-    detail: str | None = None
-
-
-class Health(msgspec.Struct, rename="camel"):
-    """The state of the box."""
-
-    status: str
-    checks: dict[str, Check]
 
 
 class Problem(msgspec.Struct, rename="camel", omit_defaults=True):

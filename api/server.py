@@ -1,17 +1,23 @@
-"""uvicorn, told when to stop waiting: open streams end before the box does."""
+"""uvicorn, told when to stop waiting (open streams end before the box does), and where it is."""
 
 import socket
+import ssl
 from collections.abc import Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 import uvicorn
 
 from api.head import Head
-from api.hosts import AllowedHosts, own_names
+from api.hosts import AllowedHosts, host_of, own_names
+from api.request_metrics import Counted
+from appliance.addresses import is_own
+from appliance.certificate import Certificate
 from appliance.errors import SettingRefused
 from appliance.settings import Settings
 
-GRACE_S = 5
+GRACE_S = 2  # for requests at hand; all in all a stop takes less than 10 s
+ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # listening everywhere, and where to find that here
 
 
 class Server(uvicorn.Server):
@@ -38,10 +44,22 @@ class Server(uvicorn.Server):
         super().handle_exit(sig, frame)
 
 
-def configuration(app: Any, settings: Settings) -> uvicorn.Config:
+class Configuration(uvicorn.Config):
+    """How uvicorn is to serve, with TLS of this decade only."""
+
+    def load(self) -> None:
+        """Make everything ready."""
+        super().load()
+        if self.ssl is not None:
+            self.ssl.minimum_version = ssl.TLSVersion.TLSv1_2
+
+
+def configuration(
+    app: Any, settings: Settings, certificate: Certificate | None = None
+) -> uvicorn.Config:
     """Return how uvicorn is to serve the app; it logs nothing itself, least of all URLs."""
-    return uvicorn.Config(
-        AllowedHosts(Head(app), own_names(settings)),
+    return Configuration(
+        Head(Counted(AllowedHosts(app, own_names(settings)), app.state.metrics.requests)),
         http="httptools",  # uploads: half the time of h11, so others wait half as long
         log_config=None,
         access_log=False,
@@ -49,8 +67,8 @@ def configuration(app: Any, settings: Settings) -> uvicorn.Config:
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=GRACE_S,
-        ssl_certfile=settings.tls_cert,
-        ssl_keyfile=settings.tls_key,
+        ssl_certfile=certificate.path if certificate else None,
+        ssl_keyfile=certificate.key if certificate else None,
     )
 
 
@@ -70,8 +88,33 @@ def bind(settings: Settings) -> socket.socket:
     return listener
 
 
-def url_of(listener: socket.socket, settings: Settings) -> str:
+def names_of(settings: Settings) -> frozenset[str]:
+    """Return every name by which clients may come to this box: its certificate is for these."""
+    public = urlsplit(settings.public_url or "").hostname
+    return own_names(settings) | ({host_of(public)} if public else set())
+
+
+def url_of(
+    listener: socket.socket, settings: Settings, certificate: Certificate | None = None
+) -> str:
     """Return the address people can paste."""
-    port = listener.getsockname()[1]
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return f"{'https' if settings.tls_cert else 'http'}://{host}:{port}"
+    host = settings.host
+    if host in ANY:
+        name = socket.gethostname().lower()
+        known = certificate is None or name in certificate.names
+        host = name if known and is_own(name) else ANY[host]
+    return address(host, listener, certificate)
+
+
+def local_url_of(
+    listener: socket.socket, settings: Settings, certificate: Certificate | None = None
+) -> str:
+    """Return the address for other programs of this machine; it needs no name to be resolved."""
+    return address(ANY.get(settings.host, settings.host), listener, certificate)
+
+
+def address(host: str, listener: socket.socket, certificate: Certificate | None) -> str:
+    """Return scheme, host and port as an address has them."""
+    scheme = "http" if certificate is None else "https"
+    host = f"[{host}]" if ":" in host else host
+    return f"{scheme}://{host}:{listener.getsockname()[1]}"

@@ -17,8 +17,9 @@ from anyio.lowlevel import RunVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
-WRITERS, DECODERS, MICROPHONES = "writers", "decoders", "microphones"
-THREADS = {WRITERS: 16, DECODERS: 4, MICROPHONES: 6}  # beside the 40 that AnyIO has for all others
+WRITERS, DECODERS, MICROPHONES, TESTERS = "writers", "decoders", "microphones", "testers"
+# beside the 40 that AnyIO has for all others
+THREADS = {WRITERS: 16, DECODERS: 4, MICROPHONES: 6, TESTERS: 16}
 _limiters: RunVar[dict[str, CapacityLimiter]] = RunVar("limiters")
 
 
@@ -52,10 +53,14 @@ def recording(handler: Callable[P, T]) -> Callable[P, Awaitable[T]]:
     return run
 
 
-async def in_thread(kind: str, work: Callable[[], T]) -> T:
-    """Do work in one of the threads of a kind (a key of THREADS)."""
+async def in_thread(kind: str, work: Callable[[], T], abandon: bool = False) -> T:
+    """Do work in one of the threads of a kind (a key of THREADS).
+
+    `abandon`: whoever waits may give up, and the thread ends when it does.
+    """
     limiters = _limiters.get({})
     if kind not in limiters:
         limiters[kind] = CapacityLimiter(THREADS[kind])
         _limiters.set(limiters)
-    return await anyio.to_thread.run_sync(work, limiter=limiters[kind])
+    limiter = limiters[kind]
+    return await anyio.to_thread.run_sync(work, limiter=limiter, abandon_on_cancel=abandon)

@@ -3,7 +3,7 @@
 Guarantee: a file has its final name only if a row names it. It arrives as `NAME.part`, is fsynced,
 its row is committed, and then it is renamed; it leaves as `NAME.gone`, is renamed before its row
 is deleted, and unlinked after. `sweep` completes or takes back what a crash cut off, by what the
-rows say; it never deletes a file under its final name.
+rows say; it never deletes a file under its final name: only `scheduler.sweep` does, after a day.
 """
 
 import contextlib
@@ -38,6 +38,7 @@ class Incoming:
         self._file = self._path.open("xb")
         self._kept = self._given_up = False
         self._lock = threading.Lock()
+        folder.arriving.add(self.name)
 
     @property
     def path(self) -> Path:
@@ -71,6 +72,7 @@ class Incoming:
     def settle(self) -> None:
         """Give it its final name, once its row is committed."""
         self._path.rename(self._folder.path / self.name)
+        self._folder.arriving.discard(self.name)
 
     def __enter__(self) -> "Incoming":
         return self
@@ -100,6 +102,7 @@ class Incoming:
         with contextlib.suppress(OSError):  # a full disk fails again on closing
             self._file.close()
         self._path.unlink(missing_ok=True)
+        self._folder.arriving.discard(self.name)
 
 
 class AudioFolder:
@@ -108,6 +111,7 @@ class AudioFolder:
     def __init__(self, path: Path, limit_bytes: int = 2 << 30, reserve_bytes: int = 0) -> None:
         self.path = path
         self.limit_bytes, self.reserve_bytes = limit_bytes, reserve_bytes
+        self.arriving: set[str] = set()  # what is being received; an upload may last for days
 
     def receive(self) -> Incoming:
         """Open a new file."""
@@ -135,22 +139,42 @@ class AudioFolder:
     @contextlib.contextmanager
     def leaving(self, name: str | None) -> Iterator[None]:
         """Take a file away around the commit that deletes its row; undo it if that fails."""
-        if name is None:
+        names = [name] if name is not None else []
+        with self.all_leaving(names) as gone:
             yield
-            return
-        path, gone = self.path / name, self.path / (name + GONE)
+            gone.update(names)
+
+    @contextlib.contextmanager
+    def all_leaving(self, names: Collection[str]) -> Iterator[set[str]]:
+        """Take files away around one commit; those that aren't in the set at its end come back."""
+        taken, gone = [], set[str]()
         try:
-            path.rename(gone)
-        except FileNotFoundError:  # someone else was first, or it never was there
-            yield
-            return
-        sync_folder(self.path)
-        try:
-            yield
+            for name in names:
+                with contextlib.suppress(FileNotFoundError):  # someone else was first
+                    (self.path / name).rename(self.path / (name + GONE))
+                    taken.append(name)
+            if taken:
+                sync_folder(self.path)
+            yield gone
         except BaseException:
-            gone.rename(path)
+            gone.clear()
             raise
-        gone.unlink()
+        finally:
+            for name in taken:
+                if name not in gone:
+                    (self.path / (name + GONE)).rename(self.path / name)
+            for name in gone.intersection(taken):
+                (self.path / (name + GONE)).unlink()
+
+    def own(self, audio_path: str | None) -> str | None:
+        """Return the name of a file that lies here by what a row says; None if it doesn't."""
+        folder, _, name = (audio_path or "").rpartition("/")
+        return name if folder == self.path.name else None
+
+    def files(self) -> set[str]:
+        """Return the names of all files that lie here; a link is none."""
+        with os.scandir(self.path) as entries:
+            return {entry.name for entry in entries if entry.is_file(follow_symlinks=False)}
 
     def sweep(self, named: Callable[[Collection[str]], set[str]]) -> int:
         """Complete what a crash cut off; `named` tells which of some names a row has."""

@@ -5,21 +5,23 @@ import logging
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from appliance import welcome
+from appliance import backup, welcome
 from appliance.audio_folder import AudioFolder
 from appliance.capturing import CaptureOptions
+from appliance.countdown import STOP_S, Countdown
 from appliance.data_folder import DataFolder
 from appliance.history_audio import HistoryAudio
 from appliance.recorder import Recorder, RecorderOptions
-from appliance.secret import LOCAL_TOKENS, SIGNED_URLS
+from appliance.secret import LOCAL_TOKENS, SIGNED_URLS, WEBHOOK_SECRETS
 from appliance.secret import load as load_secret
 from appliance.settings import Settings
 from appliance.signatures import Signatures
-from appliance.store import jobs
+from appliance.store import jobs, migrations
 from appliance.store.database import Database
 from appliance.tokens import LocalTokens
 from appliance.uploads import Uploads
 from appliance.vendor import Vendor
+from appliance.webhook_secrets import WebhookSecrets
 from engine.deepgram import Cloud
 from engine.models import Shelf
 from engine.whisper import Hardware, Whisper, check_language
@@ -42,13 +44,25 @@ class Box:
     signatures: Signatures
     tokens: LocalTokens
     vendor: Vendor
+    webhook_secrets: WebhookSecrets
     new_admin_key: str | None  # in plain, at the first start only
 
 
-def open_store(settings: Settings) -> tuple[DataFolder, Database, str | None]:
-    """Open (and at first make) the data folder and the database in it."""
+def open_store(
+    settings: Settings, *, held: bool = False
+) -> tuple[DataFolder, Database, str | None]:
+    """Open (and at first make) the data folder and the database in it; `held`: by the caller.
+
+    A database of an older version is backed up before it is brought up to date.
+    """
     folder = DataFolder(settings.data_dir).make()
-    database = Database(folder.database)
+    with contextlib.ExitStack() as stack:
+        if migrations.pending(folder.database) is not None and not held:
+            stack.enter_context(folder.held("upgrade"))  # not under a server of that version
+        if (step := migrations.pending(folder.database)) is not None:
+            log.warning("the database is of an older version: it is backed up, then changed")
+            log.warning("its backup: %s", backup.before_migration(folder, step))
+        database = Database(folder.database)
     return folder, database, welcome.bootstrap(database, folder)
 
 
@@ -66,29 +80,30 @@ def engine(settings: Settings) -> Worker:
 
 
 @contextlib.contextmanager
-def running(settings: Settings, url: str) -> Iterator[Box]:
+def running(settings: Settings, url: str, countdown: Countdown | None = None) -> Iterator[Box]:
     """Start the parts in order, hand them out, stop them in reverse.
 
     The lock of the data folder is held throughout; what a crash left is mended before anything
     new begins; the model loads while the box already answers.
     """
+    countdown = countdown or Countdown(STOP_S)
     folder = DataFolder(settings.data_dir).make()
     with folder.held("serve", url=url), contextlib.ExitStack() as stack:
-        _, database, new_admin_key = open_store(settings)
+        _, database, new_admin_key = open_store(settings, held=True)
         stack.callback(database.close)
         with database.write() as session:
             cut_off = jobs.requeue_running(session)
         if cut_off:
             log.warning("%d jobs that were cut off start again", cut_off)
         worker = engine(settings).start()
-        stack.callback(worker.stop)
+        stack.callback(lambda: worker.stop(countdown.left_s()))
         audio = AudioFolder(folder.audio, settings.upload_limit_bytes, settings.disk_refuse_bytes)
         uploads = Uploads(database, audio, worker, settings.language)
         welcome.say_hello(database, uploads)
         uploads.start()
-        stack.callback(uploads.stop)
+        stack.callback(lambda: uploads.stop(countdown.left_s()))
         recorder = Recorder(database, worker, audio, folder.recordings, recorder_options(settings))
-        stack.callback(recorder.close)
+        stack.callback(lambda: recorder.close(countdown.left_s()))
         secret = load_secret(folder.secret)
         tokens = LocalTokens(secret.key(LOCAL_TOKENS))
         yield Box(
@@ -100,6 +115,7 @@ def running(settings: Settings, url: str) -> Iterator[Box]:
             recorder=recorder,
             history_audio=HistoryAudio(database, audio),
             signatures=Signatures(secret.key(SIGNED_URLS)),
+            webhook_secrets=WebhookSecrets(secret.key(WEBHOOK_SECRETS)),
             tokens=tokens,
             vendor=Vendor(database, tokens, settings.plans, cloud_of(settings)),
             new_admin_key=new_admin_key,

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from appliance import restore
 from appliance.errors import FolderBusy, SettingRefused
 from engine.audio import sync_folder
 
@@ -20,12 +21,14 @@ class DataFolder:
         self.audio = path / "audio"
         self.recordings = path / "recordings"
         self.models = path / "models"
+        self.backups = path / "backups"
         self.admin_key = path / "admin.key"
         self.secret = path / "secret"
         self.lock = path / "lock"
 
     def make(self) -> "DataFolder":
-        """Create what is missing."""
+        """Create what is missing, once a restore that was cut off is completed or taken back."""
+        self.settle()
         try:
             self.path.mkdir(parents=True, exist_ok=True, mode=0o700)
             self.audio.mkdir(exist_ok=True, mode=0o700)
@@ -37,6 +40,12 @@ class DataFolder:
                 "choose another folder with --data or SCRIBEBOX_DATA_DIR"
             ) from error
         return self
+
+    def settle(self) -> None:
+        """See to a restore that was cut off; raise FolderBusy while one goes on."""
+        if restore.pending(self.path):
+            with self.held("backup restore"):
+                restore.finish(self.path)
 
     @contextlib.contextmanager
     def held(self, purpose: str, **details: object) -> Iterator[None]:

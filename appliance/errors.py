@@ -4,6 +4,7 @@ ScribeboxError
     SettingRefused          500  a setting is wrong; only ever at start, so on the command line
     FolderBusy              503  another process holds the data folder
     StoreUnusable           503  the database can't be opened, migrated or is newer than the code
+    ArchiveDamaged          500  a backup isn't what it was when it was made; command line only
     NotFound                404  nothing of that name or number in this account
     Refused                 400  the request makes no sense
     Forbidden               403  the signature of a link is wrong or has expired
@@ -40,6 +41,10 @@ class FolderBusy(ScribeboxError):
 
 class StoreUnusable(ScribeboxError):
     """The database can't be used as it is."""
+
+
+class ArchiveDamaged(ScribeboxError):
+    """A backup is not whole, or a byte of it isn't what it was."""
 
 
 class NotFound(ScribeboxError):

@@ -8,6 +8,7 @@ not taken yet waits in the journal, not in memory.
 import contextlib
 import logging
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +48,7 @@ class Hearing:
         # a power cut may have taken sound whose text is here: what comes now is new all the same
         self._settled = min(row.settled_samples, JournalReader(folder).samples)
         self._mid_speech = row.mid_speech
+        self.on_text: Callable[[int], None] = lambda _: None  # told where an utterance ended
         self._flushed = False
         self._queue: deque[tuple[Utterance, Ticket]] = deque()
         self._again: int | None = None  # where the utterance began that was tried a second time
@@ -198,3 +200,4 @@ class Hearing:
             row.language = self._language
             session.add(row)
         self._settled, self._mid_speech = utterance.end_sample, utterance.continues
+        self.on_text(utterance.end_sample)

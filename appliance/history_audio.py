@@ -35,7 +35,7 @@ class HistoryAudio:
     def __init__(self, database: Database, audio: AudioFolder) -> None:
         self.folder = audio
         self._database = database
-        self._filing = threading.Lock()
+        self.filing = threading.Lock()  # held while a file and its row come or go together
 
     def keep(self, incoming: Incoming, storage_id: str, account_id: int) -> None:
         """Store what has come in whole; the same bytes once more are fine, others a Conflict."""
@@ -46,7 +46,7 @@ class HistoryAudio:
         with incoming.filing():
             incoming.close()
             media_type = sniffed(incoming.path)
-            with self._filing:
+            with self.filing:
                 with self._database.write() as session:
                     audio_files.use_link(session, account_id, storage_id, incoming.sha256)
                     if session.get(AudioFile, storage_id) is not None:
@@ -78,7 +78,7 @@ class HistoryAudio:
 
     def attach(self, account_id: int, entry_id: str, storage_id: str) -> HistoryEntry:
         """Attach audio to an entry; what was attached before goes. Twice is fine."""
-        with self._filing:
+        with self.filing:
             with self._database.read() as session:
                 entry = history.get(session, account_id, entry_id)
                 audio_files.get(session, account_id, storage_id)
@@ -100,7 +100,7 @@ class HistoryAudio:
 
     def delete_entry(self, account_id: int, entry_id: str) -> None:
         """Delete an entry with its audio; what it used stays in the ledger."""
-        with self._filing:
+        with self.filing:
             with self._database.read() as session:
                 storage_id = history.get(session, account_id, entry_id).storage_id
             with ExitStack() as stack:
@@ -116,7 +116,7 @@ class HistoryAudio:
         with self._database.read() as session:
             old = audio_files.unattached(session, now() - UNATTACHED_FOR)
         for row in old:
-            with self._filing, ExitStack() as stack:
+            with self.filing, ExitStack() as stack:
                 with self._database.read() as session:
                     there = session.get(AudioFile, row.storage_id) is not None
                     if not there or history.with_audio(session, row.storage_id) is not None:

@@ -11,16 +11,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from appliance.audio_folder import AudioFolder
+from appliance.capture_tally import CaptureTally
 from appliance.capturing import CaptureOptions, Capturing
 from appliance.errors import Conflict, NoRoom, Refused
 from appliance.finishing import Finishing
 from appliance.hearing import PROFILES
+from appliance.microphones import Microphones
 from appliance.recording_status import Status, status_of
 from appliance.store import recordings, sessions
 from appliance.store.database import Database
 from appliance.store.entities import Recording, RecordingState, Source
 from appliance.take import Take
-from engine import microphone
 from engine.microphone import Device
 from engine.worker import Worker
 
@@ -53,7 +54,7 @@ class Recorder:
         folder: Path,
         options: RecorderOptions,
     ) -> None:
-        self.folder = folder
+        self.folder, self.tally, self.microphones = folder, CaptureTally(), Microphones()
         self._database, self._worker, self.options = database, worker, options
         self._finishing = Finishing(database, worker, audio)
         self._takes: dict[int, Take] = {}
@@ -61,7 +62,7 @@ class Recorder:
 
     def devices(self) -> list[Device]:
         """Return the microphones of this machine; raise MicrophoneUnavailable without PortAudio."""
-        return microphone.devices()
+        return self.microphones.listed()
 
     def start(
         self,
@@ -93,8 +94,9 @@ class Recorder:
         try:
             self._wait_for(row.device)
             capturing.folder.mkdir(parents=True, mode=0o700)
-            capturing.begin()
-            take = self.follow(row, capturing)
+            with self.microphones.left_alone():
+                capturing.begin()
+            take = self.follow(row, capturing, new=True)
             with self._database.read() as session:  # it may have been stopped meanwhile
                 state = recordings.get(session, account_id, row.id).state
         except BaseException:
@@ -144,15 +146,17 @@ class Recorder:
             rows = recordings.newest(session, account_id)
             return [status_of(session, row, self._takes.get(row.id or 0)) for row in rows]
 
-    def follow(self, row: Recording, capturing: Capturing, *, forsaken: bool = False) -> Take:
+    def follow(
+        self, row: Recording, capturing: Capturing, *, forsaken: bool = False, new: bool = False
+    ) -> Take:
         """Start a take for a recording that has none; `forsaken`: it is over, nobody ended it."""
         assert row.id is not None
         self._takes = {number: one for number, one in self._takes.items() if not one.over.is_set()}
-        take = Take(self._database, self._worker, self._finishing, capturing, row)
+        take = Take(self._database, self._worker, self._finishing, capturing, row, self.tally)
         if forsaken:
             take.end(forsaken=True)
         self._takes[row.id] = take
-        return take.start()
+        return take.start(new=new)
 
     def capturing(self, row: Recording) -> Capturing:
         """Return the capture of a recording, whether one runs or not."""

@@ -14,6 +14,7 @@ from appliance.errors import StoreUnusable
 
 SECRET_BYTES = 32
 SIGNED_URLS, LOCAL_TOKENS = "signed urls", "local tokens"
+WEBHOOK_SECRETS = "webhook secrets"
 
 
 class BoxSecret:

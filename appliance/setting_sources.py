@@ -16,6 +16,7 @@ CONFIG = "SCRIBEBOX_CONFIG"
 FILE_NAME = "scribebox.toml"
 CREDENTIALS_DIRECTORY = "CREDENTIALS_DIRECTORY"  # set by systemd for LoadCredential=
 CREDENTIALS = ("deepgram_api_key",)
+PATHS = ("data_dir", "tls_cert", "tls_key", "backup_dir")
 MAX_CREDENTIAL_BYTES = 4096
 
 
@@ -58,7 +59,7 @@ def read_file(path: Path, names: Collection[str]) -> dict[str, Any]:
         if name not in names:
             near = suggestion(name, names)
             raise SettingRefused(f"{path}, {name}: there is no such setting{near}")
-    for name in ("data_dir", "tls_cert", "tls_key"):  # relative to the file that says so
+    for name in PATHS:  # relative to the file that says so
         if isinstance(content.get(name), str) and not content[name].startswith("~"):
             content[name] = str(path.absolute().parent / content[name])
     return content

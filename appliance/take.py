@@ -10,6 +10,7 @@ import time
 
 from sqlalchemy.exc import OperationalError
 
+from appliance.capture_tally import CaptureTally
 from appliance.capturing import FINAL, Capturing
 from appliance.errors import NotFound
 from appliance.finishing import Finishing
@@ -41,6 +42,7 @@ class Take:
         finishing: Finishing,
         capturing: Capturing,
         row: Recording,
+        tally: CaptureTally,
     ) -> None:
         assert row.id is not None
         self.id, self.account_id, self.device = row.id, row.account_id, row.device
@@ -50,6 +52,8 @@ class Take:
         self._state, self._max_seconds, self._told = row.state, row.max_seconds, row.told_events
         self._hearing = Hearing(database, worker, capturing.folder, row)
         self._watch = JournalReader(capturing.folder)
+        self._tally, self._counted_samples = tally, 0
+        self._hearing.on_text = self._note_text
         self._levels, self._level_told_s = Levels(), 0.0
         self._alarms: frozenset[str] = frozenset()
         self._ending, self._closing = threading.Event(), False
@@ -57,8 +61,9 @@ class Take:
         self._wake = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"take {row.id}", daemon=True)
 
-    def start(self) -> "Take":
-        """Begin to follow."""
+    def start(self, *, new: bool) -> "Take":
+        """Begin to follow; of one that isn't new, another server has counted what is there."""
+        self._counted_samples = 0 if new else self._watch.samples
         if self._state is RecordingState.FINISHING:
             self._ending.set()
         with self._database.read() as session:
@@ -80,6 +85,11 @@ class Take:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
+
+    @property
+    def recording(self) -> bool:
+        """Tell whether the microphone is meant to run."""
+        return not self._ending.is_set() and not self.over.is_set()
 
     @property
     def level(self) -> float | None:
@@ -147,6 +157,7 @@ class Take:
 
     def _observe(self, ending: bool) -> None:
         """Take note of the level, of alarms, and of what the capture tells."""
+        self._count()
         if self._watch.samples - self._watch.position > LEVEL_SAMPLES:
             # of what was captured without a server, only the end is of the moment
             self._watch.position = self._watch.samples - LEVEL_SAMPLES
@@ -162,20 +173,34 @@ class Take:
                 recordings.level(self.id, self.account_id, self._levels.dbfs)
             )
 
+    def _count(self) -> None:
+        samples = self._watch.samples
+        if samples > self._counted_samples:
+            self._tally.captured((samples - self._counted_samples) / SAMPLE_RATE)
+            self._counted_samples = samples
+
+    def _note_text(self, ended_sample: int) -> None:
+        if self.recording:  # else the journal grows no more, and tells no time
+            self._tally.text_delays.note((self._watch.samples - ended_sample) / SAMPLE_RATE)
+
     def _tell_events(self) -> None:
         """Store the gaps of the journal; each of its lines counts once."""
         untold = self.capturing.events[self._told :]
         if not untold:
             return
+        before = [self.capturing.events[self._told - 1] if self._told else None, *untold]
+        gaps = [
+            gap for event, last in zip(untold, before, strict=False) if (gap := gap_of(event, last))
+        ]
         with self._database.write() as session:
             row = recordings.still(session, self.id)
-            for number, event in enumerate(untold, self._told):
-                gap = gap_of(event, self.capturing.events[number - 1] if number else None)
-                if gap is not None:
-                    recordings.append_event(session, row, recordings.GAP, gap)
+            for gap in gaps:
+                recordings.append_event(session, row, recordings.GAP, gap)
             row.told_events = self._told + len(untold)
             session.add(row)
         self._told += len(untold)
+        for gap in gaps:
+            self._tally.gap(str(gap["cause"]), float(str(gap["seconds"])))
 
     def _tell_alarms(self, alarms: frozenset[str]) -> None:
         if alarms == self._alarms:

@@ -4,6 +4,7 @@ Guarantee: a job that was accepted is a row, and its file lies in the data folde
 is committed. What comes of it is the work of `appliance.transcriber`.
 """
 
+import re
 import shutil
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from appliance.transcriber import Transcriber
 from engine.worker import Worker
 
 PIECE_BYTES = 1 << 20
+JOURNAL = re.compile(r"(recordings/[0-9]+)/[^/]+")  # what else a row may name as its audio
 
 
 class Uploads:
@@ -26,6 +28,7 @@ class Uploads:
         self.audio = audio
         self._database, self._language = database, language
         self._transcriber = Transcriber(database, audio, worker)
+        self.filing = self._transcriber.filing
 
     def start(self) -> "Uploads":
         """Complete what a crash cut off, and begin with what is queued already."""
@@ -63,7 +66,7 @@ class Uploads:
         language: str | None = None,
     ) -> int:
         """Queue a file that has come in whole; return the job's number."""
-        with incoming.filing(), self._transcriber.filing:
+        with incoming.filing(), self.filing:
             incoming.close()
             with self._database.write() as session:
                 row = sessions.open_one(
@@ -85,7 +88,7 @@ class Uploads:
 
     def cancel(self, account_id: int, job_id: int) -> Job:
         """Give a job up, within one decode if it runs; its audio goes with it."""
-        with self._transcriber.filing:
+        with self.filing:
             with self._database.read() as session:
                 job = jobs.get(session, account_id, job_id)
                 row = session.get_one(SessionRow, job.session_id)
@@ -101,16 +104,18 @@ class Uploads:
 
     def delete_session(self, account_id: int, session_id: int) -> None:
         """Delete a finished session with its segments and its audio."""
-        with self._transcriber.filing:
+        with self.filing:
             with self._database.read() as session:
-                audio_path = sessions.get(session, account_id, session_id).audio_path or ""
-            folder, _, name = audio_path.rpartition("/")
-            own = name if folder == self.audio.path.name else None
-            with self.audio.leaving(own), self._database.write() as session:
+                audio_path = sessions.get(session, account_id, session_id).audio_path
+            with self.audio.leaving(self.audio.own(audio_path)), self._database.write() as session:
                 row = sessions.get(session, account_id, session_id)
                 session.delete(row)  # its segments and its job go with it
-            if folder and own is None:  # the journal of a recording
-                shutil.rmtree(self.audio.path.parent / folder, ignore_errors=True)
+            self.remove_journal(audio_path)
+
+    def remove_journal(self, audio_path: str | None) -> None:
+        """Delete the journal of a recording that was its audio, once no row says so any more."""
+        if match := JOURNAL.fullmatch(audio_path or ""):
+            shutil.rmtree(self.audio.path.parent / match[1], ignore_errors=True)
 
 
 def name_of(row: SessionRow) -> str | None:

@@ -17,8 +17,9 @@ import time
 from collections.abc import Callable
 from concurrent.futures import Future, InvalidStateError
 
-from engine.audio import Samples
+from engine.audio import SAMPLE_RATE, Samples
 from engine.errors import Cancelled, EngineError, ModelUnavailable
+from engine.tally import Tally
 from engine.whisper import Heard, Request, Whisper
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,11 @@ class Priority(enum.IntEnum):
     LIVE = 0
     SHORT = 1
     LONG = 2
+
+    @property
+    def label(self) -> str:
+        """Return its name as it is shown."""
+        return self.name.lower()
 
 
 class Ticket:
@@ -68,6 +74,7 @@ class Worker:
     """Load a model in a thread of its own and transcribe what is submitted."""
 
     def __init__(self, load: Callable[[], Whisper], patience_s: float = 20.0) -> None:
+        self.tally = Tally(tuple(priority.label for priority in Priority))
         self._load = load
         self._patience_s = patience_s
         self._waiting: list[Ticket] = []
@@ -77,6 +84,7 @@ class Worker:
         self._whisper: Whisper | None = None
         self._failure: EngineError | None = None
         self._loaded = threading.Event()
+        self._began_s: float | None = None  # the window at hand
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
 
     def start(self) -> "Worker":
@@ -112,6 +120,17 @@ class Worker:
         return "ready" if self._loaded.is_set() else "loading"
 
     @property
+    def alive(self) -> bool:
+        """Tell whether its thread runs, or has nothing to do because there is no model."""
+        return self._thread.is_alive() or self._failure is not None
+
+    @property
+    def busy_s(self) -> float:
+        """Return for how long it has been at the window at hand; 0 if it is at none."""
+        began_s = self._began_s
+        return 0.0 if began_s is None else time.monotonic() - began_s
+
+    @property
     def failure(self) -> EngineError | None:
         """Return why the model can't be used, if so."""
         return self._failure
@@ -121,6 +140,13 @@ class Worker:
         """Return how many tickets are in the queue."""
         with self._changed:
             return sum(not ticket.done for ticket in self._waiting)
+
+    @property
+    def queue(self) -> dict[Priority, int]:
+        """Return how many tickets wait, by their priority."""
+        with self._changed:
+            waiting = [ticket.priority for ticket in self._waiting if not ticket.done]
+        return {priority: waiting.count(priority) for priority in Priority}
 
     def submit(self, samples: Samples, request: Request, priority: Priority) -> Ticket:
         """Queue one window; return at once."""
@@ -143,11 +169,23 @@ class Worker:
         self._whisper = whisper
         self._loaded.set()
         while (ticket := self._next()) is not None:
-            try:
-                ticket.finish(whisper.transcribe(ticket.samples, ticket.request))
-            except Exception as error:
-                log.warning("a window could not be transcribed: %s", type(error).__name__)
-                ticket.fail(error if not isinstance(error, RuntimeError) else engine_error(error))
+            self._began_s = time.monotonic()
+            self._serve(whisper, ticket, self._began_s)
+            self._began_s = None
+
+    def _serve(self, whisper: Whisper, ticket: Ticket, began: float) -> None:
+        label, audio_s = ticket.priority.label, len(ticket.samples) / SAMPLE_RATE
+        self.tally.began(label, began - ticket.submitted)
+        try:
+            heard = whisper.transcribe(ticket.samples, ticket.request)
+        except Exception as error:
+            self.tally.failed(time.monotonic() - began)
+            log.warning("a window could not be transcribed: %s", type(error).__name__)
+            ticket.fail(error if not isinstance(error, RuntimeError) else engine_error(error))
+            return
+        held_back = tuple(s.suppressed for s in heard.segments if s.suppressed is not None)
+        self.tally.ended(label, audio_s, time.monotonic() - began, held_back)
+        ticket.finish(heard)
 
     def _fail(self, error: Exception) -> None:
         with self._changed:

@@ -5,6 +5,7 @@ wake-up loses nothing. A duty never runs twice at once, and one that fails runs 
 """
 
 import logging
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -41,6 +42,7 @@ class Clock:
     def __init__(self, duties: tuple[Duty, ...]) -> None:
         self.duties = duties
         self.last: dict[str, Run] = {}
+        self.started_at: datetime | None = None
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             job_defaults={"coalesce": True, "max_instances": 1, "misfire_grace_time": None},
@@ -57,12 +59,17 @@ class Clock:
 
     def start(self) -> "Clock":
         """Begin; the first run of a duty comes after its interval."""
+        self.started_at = datetime.now(UTC)
         self._scheduler.start()
         return self
 
-    def stop(self) -> None:
-        """Wait for what runs, then carry out a last time what wants it."""
-        self._scheduler.shutdown(wait=True)
+    def stop(self, timeout_s: float = 5.0) -> None:
+        """Wait so long for what runs, then carry out a last time what wants it."""
+        waiting = threading.Thread(target=self._scheduler.shutdown, name="clock stop", daemon=True)
+        waiting.start()
+        waiting.join(timeout_s)
+        if waiting.is_alive():
+            log.warning("a duty goes on for too long; the box stops without it")
         for duty in self.duties:
             if duty.at_stop:
                 self.carry_out(duty)

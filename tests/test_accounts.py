@@ -1,17 +1,20 @@
 """Accounts have names, plans and time zones that exist."""
 
+import contextlib
 import json
 
 import pytest
-from box_client import bearer
+from box_client import bearer, box_of
 from litestar.testing import TestClient
 from running_box import scribebox
+from sqlmodel import select
 
-from api import app
+from api import app, cli
 from api.head import Head
 from appliance.errors import Conflict, NotFound, Refused
 from appliance.settings import Settings
 from appliance.store import accounts
+from appliance.store.entities import Audit
 
 
 def test_an_account_can_be_made_found_and_changed(database):
@@ -83,3 +86,61 @@ def test_the_route_knows_the_plans_of_the_settings(tmp_path):
         assert client.patch(path, json={"plan": "hobby"}).json()["plan"] == "hobby"
         refused = client.patch(path, json={"plan": "gold"})
         assert refused.status_code == 400 and "team" in refused.json()["detail"]
+
+
+def test_an_account_may_keep_things_for_days_of_its_own(database):
+    with database.write() as session:
+        made = accounts.create(session, "alice", kept={"retention_audio_days": 30})
+        assert (made.retention_audio_days, made.retention_text_days) == (30, None)
+        accounts.change(session, "alice", kept={"retention_text_days": 0})
+        accounts.change(session, "alice", plan="pro")
+    with database.write() as session:
+        alice = accounts.named(session, "alice")
+        assert (alice.retention_audio_days, alice.retention_text_days) == (30, 0)
+        accounts.change(session, "alice", kept=dict.fromkeys(accounts.RETENTION))
+        assert (alice.retention_audio_days, alice.retention_text_days) == (None, None)
+        for days in (-1, 36501):
+            with pytest.raises(Refused, match="0 \\(for ever\\) to 36500"):
+                accounts.change(session, "alice", kept={"retention_audio_days": days})
+
+
+def test_the_command_says_how_long_things_are_kept(tmp_path, capsys):
+    def run(*arguments):
+        assert cli.main(["accounts", *arguments, "--data", str(tmp_path)]) == 0
+        return capsys.readouterr().out
+
+    def days(*arguments):
+        (account,) = json.loads(run(*arguments, "--json"))
+        return account["retentionAudioDays"], account["retentionTextDays"]
+
+    assert days("create", "sales", "--keep-audio-days", "30") == (30, None)
+    assert days("set", "sales", "--keep-text-days", "0") == (30, 0)
+    assert days("set", "sales", "--keep-audio-days", "default") == (None, 0)
+    assert "\tretentionAudioDays\tretentionTextDays\t" in run("list")
+
+
+@pytest.mark.parametrize("wrong", ["soon", "-1", "1.5", "36501", "9" * 5000])
+def test_the_command_refuses_what_is_no_number_of_days(tmp_path, capsys, wrong):
+    cli.main(["accounts", "create", "sales", "--data", str(tmp_path)])
+    words = ["accounts", "set", "sales", f"--keep-text-days={wrong}", "--data", str(tmp_path)]
+    with contextlib.suppress(SystemExit):
+        assert cli.main(words) == 2
+    assert "days" in capsys.readouterr().err
+
+
+def test_the_route_says_how_long_things_are_kept(started):
+    started.headers.update(bearer(started, "admin"))
+    made = started.post("/api/v1/accounts", json={"name": "sales", "retentionTextDays": 90}).json()
+    assert (made["retentionAudioDays"], made["retentionTextDays"]) == (None, 90)
+    path = f"/api/v1/accounts/{made['id']}"
+    changed = started.patch(path, json={"retentionAudioDays": 7}).json()
+    assert (changed["retentionAudioDays"], changed["retentionTextDays"]) == (7, 90)
+    assert started.get("/api/v1/accounts").json()[0] == changed
+    changed = started.patch(path, json={"retentionTextDays": None, "plan": "pro"}).json()
+    assert (changed["retentionAudioDays"], changed["retentionTextDays"]) == (7, None)
+    for wrong in (-1, 36501, 1.5, True, "soon"):
+        refused = started.patch(path, json={"retentionAudioDays": wrong})
+        assert refused.status_code == 400 and "retentionAudioDays" in refused.text, wrong
+    with box_of(started).database.read() as session:
+        lines = session.exec(select(Audit.action, Audit.target)).all()
+    assert lines.count(("account.set", "sales")) == 2

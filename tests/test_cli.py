@@ -218,35 +218,6 @@ def test_accounts_are_made_listed_and_changed(tmp_path):
     assert {row["name"]: row["plan"] for row in listed} == {"default": "selfhosted", "sales": "pro"}
 
 
-def test_the_doctor_finds_a_fresh_box_healthy(tmp_path):
-    done = scribebox("doctor", "--json", "--data", tmp_path / "new", SCRIBEBOX_PORT="0")
-    findings = {finding["check"]: finding for finding in json.loads(done.stdout)}
-    assert done.returncode == 0
-    assert findings["model"]["state"] == "ok" and findings["decoder"]["state"] == "ok"
-    assert not (tmp_path / "new" / "scribebox.db").exists()
-
-
-@pytest.mark.parametrize(
-    ("settings", "check"),
-    [
-        ({"SCRIBEBOX_DATA_DIR": "/proc/x"}, "folder"),
-        ({"SCRIBEBOX_DATA_DIR": "/etc/hostname"}, "folder"),
-        ({"SCRIBEBOX_MODEL": "tiny.en", "SCRIBEBOX_LANGUAGE": "de"}, "model"),
-    ],
-)
-def test_the_doctor_finds_what_would_fail(tmp_path, settings, check):
-    done = scribebox("doctor", "--json", **{"SCRIBEBOX_DATA_DIR": str(tmp_path), **settings})
-    assert done.returncode == 1
-    findings = {finding["check"]: finding for finding in json.loads(done.stdout)}
-    assert findings[check]["state"] == "failed"
-
-
-def test_the_doctor_names_the_command_that_mends_a_missing_model(tmp_path):
-    done = scribebox("doctor", "--data", tmp_path, SCRIBEBOX_MODEL="large-v3")
-    assert done.returncode == 1
-    assert "scribebox models pull large-v3" in done.stdout
-
-
 def test_models_are_listed_with_the_default_and_verified(tmp_path):
     listed = json.loads(scribebox("models", "list", "--json", "--data", tmp_path).stdout)
     assert [row["name"] for row in listed if row["default"]] == ["base"]

@@ -52,7 +52,8 @@ def ask(client, headers, engine):
     ("mood", "reason"),
     [
         ("400", REFUSED), ("401", REFUSED), ("402", REFUSED), ("403", REFUSED), ("429", REFUSED),
-        ("500", UNREACHABLE), ("garbage", UNREACHABLE), pytest.param("nothing", UNREACHABLE, marks=pytest.mark.long),
+        ("500", UNREACHABLE), ("garbage", UNREACHABLE),
+        pytest.param("nothing", UNREACHABLE, marks=pytest.mark.long),
         ("drip", UNREACHABLE), ("closed", UNREACHABLE), ("huge", UNREACHABLE),
         ("redirect", UNREACHABLE),
     ],

@@ -158,6 +158,33 @@ def test_one_bad_window_harms_no_other(busy, whisper):
     assert good.result(10).language == "en"
 
 
+def test_what_waits_is_told_by_its_priority(busy):
+    for name, priority in (("a", LIVE), ("b", LONG), ("c", LONG)):
+        given_up = submit(busy, name, priority)
+    given_up.cancel()
+    assert busy.queue == {LIVE: 1, SHORT: 0, LONG: 1}
+
+
+def test_it_tells_for_how_long_it_has_been_at_a_window(busy, whisper):
+    assert busy.alive and busy.busy_s > 0
+    other = submit(busy, "other", LIVE)
+    whisper.go.set()
+    other.result(10)
+    busy.stop()
+    assert busy.busy_s == 0.0 and not busy.alive
+
+
+def test_it_adds_up_what_it_does(busy, whisper):
+    bad, good = submit(busy, "bad", LIVE), submit(busy, "good", LONG)
+    whisper.go.set()
+    good.result(10)
+    with pytest.raises(LanguageUnsupported):
+        bad.result(10)
+    work = busy.tally.now()
+    assert (work.windows, work.failed) == ({"live": 0, "short": 0, "long": 2}, 1)
+    assert work.waits["long"].counts[-1] == 2 and work.busy_s > 0
+
+
 def test_a_failure_to_load_reaches_those_who_wait_and_those_who_come_later():
     waits = threading.Event()
     missing = ModelUnavailable("model 'base': the package is not installed")
@@ -176,7 +203,7 @@ def test_a_failure_to_load_reaches_those_who_wait_and_those_who_come_later():
         worker.model(10)
     with pytest.raises(ModelUnavailable, match="not installed"):
         submit(worker, "late", LIVE)
-    assert worker.state == "failed"
+    assert worker.state == "failed" and worker.alive  # it has nothing to do
     assert worker.failure is missing
     worker.stop()
 

@@ -16,13 +16,22 @@ def add(parser: argparse.ArgumentParser) -> None:
     commands = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
     create = commands.add_parser("create", help="make an account")
     listing = commands.add_parser("list", help="list all accounts")
-    change = commands.add_parser("set", help="change the plan or the time zone")
+    change = commands.add_parser("set", help="change the plan, the time zone, what is kept")
     for named in (create, change):
         named.add_argument("name")
         named.add_argument(
             "--plan", metavar="P", help=f"{', '.join(BUILT_IN)}, or one of the settings"
         )
         named.add_argument("--timezone", metavar="Z", help="IANA name, such as Europe/Berlin")
+        for kept, what in (("audio", "audio"), ("text", "sessions and dictations")):
+            named.add_argument(
+                f"--keep-{kept}-days",
+                dest=f"retention_{kept}_days",
+                type=days,
+                default=argparse.SUPPRESS,
+                metavar="N",
+                help=f"days that {what} are kept; 0: for ever; default: as the settings say",
+            )
     for parser_of_action in (create, listing, change):
         parser_of_action.add_argument("--json", action="store_true")
         parser_of_action.add_argument("--data", metavar="DIR", help="data folder")
@@ -45,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
                         arguments.plan or "selfhosted",
                         arguments.timezone or "UTC",
                         settings.plans.keys(),
+                        kept_of(arguments),
                     )
                 else:
                     account = accounts.change(
@@ -53,6 +63,7 @@ def run(arguments: argparse.Namespace) -> int:
                         arguments.plan,
                         arguments.timezone,
                         settings.plans.keys(),
+                        kept_of(arguments),
                     )
                 audit.note(session, f"account.{arguments.action}", account.name)
             found = [account]
@@ -62,11 +73,28 @@ def run(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def days(text: str) -> int | None:
+    """Return a number of days, None for `default`; whether it is too large is checked later."""
+    if text == "default":
+        return None
+    if not text.isascii() or not text.isdigit():
+        raise argparse.ArgumentTypeError(f"'{text}': want a number of days, or default")
+    return int(text)
+
+
+def kept_of(arguments: argparse.Namespace) -> accounts.Kept:
+    """Return how long things are to be kept, as far as it was said."""
+    said = vars(arguments)
+    return {name: said[name] for name in accounts.RETENTION if name in said}
+
+
 def described(account: Account) -> dict[str, object]:
     """Return an account in plain values."""
     return {
         "name": account.name,
         "plan": account.plan,
         "timezone": account.timezone,
+        "retentionAudioDays": account.retention_audio_days,
+        "retentionTextDays": account.retention_text_days,
         "createdAt": timestamp(account.created_at),
     }

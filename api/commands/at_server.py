@@ -9,8 +9,10 @@ from typing import Any
 
 import httpx
 
+from appliance.certificate import FOLDER, leaf
 from appliance.data_folder import DataFolder
 from appliance.errors import Conflict, FolderBusy, Refused
+from appliance.self_signed import CERT
 from appliance.settings import Settings
 
 Told = tuple[str, dict[str, Any]]  # a kind of event, and what it says
@@ -46,7 +48,7 @@ class AtServer:
         try:
             answer = checked(self._client.post(self._url + PATH, json=wishes)).json()
         except httpx.TransportError as error:  # it may have begun all the same: not twice
-            raise FolderBusy(f"the server at {self._url} does not answer; try again") from error
+            raise FolderBusy(f"the server at {self._url} {why(error)}") from error
         self._path = f"{PATH}/{answer['id']}"
         return int(answer["id"])
 
@@ -123,19 +125,29 @@ class AtServer:
         with contextlib.suppress(OSError, ValueError):
             said = json.loads(self._folder.lock.read_text())
             if isinstance(said, dict):
-                url = str(said.get("url", "")).replace("//0.0.0.0:", "//127.0.0.1:")
-                return {**said, "url": url.replace("//[::]:", "//[::1]:")}
+                return said
         return {}
 
 
-def trusted(settings: Settings) -> ssl.SSLContext | bool:
+def trusted(settings: Settings) -> ssl.SSLContext:
     """Return what to trust: the very certificate that this box shows, whatever name it is for."""
-    if settings.tls_cert is None:
-        return True
-    context = ssl.create_default_context(cafile=str(settings.tls_cert))
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    own = settings.data_dir / FOLDER / CERT
+    for path in (settings.tls_cert, own):  # the server may have been told otherwise than we are
+        if path is not None and path.is_file():
+            # the first one only: whoever signed it signed others, too
+            with contextlib.suppress(ssl.SSLError):  # one that is damaged isn't shown
+                context.load_verify_locations(cadata=leaf(path.read_bytes()).decode())
     return context
+
+
+def why(error: httpx.TransportError) -> str:
+    """Return why a server can't be used, and what to do."""
+    if "CERTIFICATE_VERIFY_FAILED" in str(error):
+        return "shows another certificate than this command knows; give both the same settings"
+    return "does not answer; try again"
 
 
 def checked(answer: httpx.Response) -> httpx.Response:

@@ -2,14 +2,23 @@
 
 import argparse
 import contextlib
+import faulthandler
 import logging
 import os
+import shlex
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
+from api import notify
+from api.watchdog import Pulse, Watchdog
 from appliance.data_folder import DataFolder
 from appliance.settings import Settings
 from appliance.settings_loader import load
+
+if TYPE_CHECKING:
+    from appliance.box import Box
+    from appliance.certificate import Certificate
 
 log = logging.getLogger("scribebox")
 SWITCH_S = 0.0005  # a thread that computes lets the event loop on sooner than Python's 5 ms
@@ -27,28 +36,48 @@ def run(arguments: argparse.Namespace) -> int:
     given = {"host": arguments.host, "port": arguments.port, "data_dir": arguments.data}
     settings = load(overrides=given)
     configure_logging(settings.log_level)
+
+    watchdog = Watchdog(interval_s=notify.watchdog_interval_s())
+    if notify.is_listening():
+        watchdog.start()
+        faulthandler.enable()  # where each thread was, should systemd end what is stuck
+    try:
+        return serve(settings, watchdog)
+    finally:
+        watchdog.close()
+
+
+def serve(settings: Settings, watchdog: Watchdog) -> int:
+    """Serve until a signal comes."""
     from api import app, server
     from appliance.box import Box
+    from appliance.certificate import certificate_of
 
     os.umask(0o077)  # whatever the box writes is its owner's
     sys.setswitchinterval(SWITCH_S)
     with DataFolder(settings.data_dir).make().held("serve"):
         listener = server.bind(settings)  # inside: who holds the folder is the better news
-    url = server.url_of(listener, settings)
+        certificate = certificate_of(settings, server.names_of(settings))
+    url = server.url_of(listener, settings, certificate)
     started: list[Box] = []
     failed: list[Exception] = []
 
     def on_listening() -> None:
-        greet(url, settings, started[0].folder.admin_key, started[0].new_admin_key)
+        greet(url, started[0], certificate)
+        pulse = Pulse(started[0].worker, application.state.clock)
+        watchdog.guard(pulse, lambda: described(url, started[0]))
 
-    application = app.create(settings, url, started.append, failed.append)
-    configuration = server.configuration(application, settings)
+    local_url = server.local_url_of(listener, settings, certificate)
+    application = app.create(settings, local_url, started.append, failed.append)
+    configuration = server.configuration(application, settings, certificate)
 
     def on_closing() -> None:
         log.info("stopping")
-        closing = application.state.get("closing")
-        if closing is not None:  # a signal may come before the box has started
-            closing.begin()
+        watchdog.stopping()
+        for name in ("countdown", "closing"):
+            part = application.state.get(name)
+            if part is not None:  # a signal may come before the box has started
+                part.begin()
 
     box_server = server.Server(configuration, on_listening, on_closing)
     # uvicorn's word for a start that failed, and the way to stop it, raised once it has
@@ -59,19 +88,38 @@ def run(arguments: argparse.Namespace) -> int:
     return 0  # only after Ctrl-C: SIGTERM ends the process once everything is closed
 
 
-def greet(url: str, settings: Settings, admin_key: Path, new_key: str | None) -> None:
+def greet(url: str, box: "Box", certificate: "Certificate | None") -> None:
     """Print the address, where the key is, and a line to paste. The key itself: terminals only."""
+    admin_key = box.folder.admin_key
     print(f"Scribebox is at {url}", flush=True)
+    if certificate is not None and certificate.self_signed:
+        print(f"Its certificate signs itself; SHA-256 fingerprint {certificate.fingerprint}")
+        log.info("the self-signed certificate's SHA-256 fingerprint: %s", certificate.fingerprint)
     print(f"The admin key is in {admin_key}")
-    if new_key is not None and sys.stdout.isatty():
-        print(f"It is shown this once: {new_key}")
-    insecure = "--insecure " if settings.tls_cert else ""
+    if box.new_admin_key is not None and sys.stdout.isatty():
+        print(f"It is shown this once: {box.new_admin_key}")
     print("Try it:")
     print(
-        f"  curl {insecure}-H \"Authorization: Bearer $(cat '{admin_key}')\" "
+        f"  curl {trusting(url, certificate)}"
+        f'-H "Authorization: Bearer $(cat {shlex.quote(str(admin_key))})" '
         f"{url}/api/v1/audioscribe/sessions/",
         flush=True,
     )
+
+
+def trusting(url: str, certificate: "Certificate | None") -> str:
+    """Return the option that curl needs for this address."""
+    if certificate is None:
+        return ""
+    if urlsplit(url).hostname in certificate.names:
+        return f"--cacert {shlex.quote(str(certificate.path))} "
+    return "--insecure "  # it is for another name than this machine can be called by here
+
+
+def described(url: str, box: "Box") -> str:
+    """Return in a line what the box is at, for systemctl status."""
+    recordings, waiting = len(box.recorder.takes), box.worker.waiting
+    return f"at {url}; model {box.worker.state}, {recordings} recordings, {waiting} windows waiting"
 
 
 def configure_logging(level: str) -> None:

@@ -1,6 +1,7 @@
 """Accounts: who owns sessions, keys and words."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
 
 from sqlmodel import Session, col, select
 
@@ -11,6 +12,10 @@ from appliance.store.entities import Account
 
 DEFAULT = "default"
 MAX_NAME = 64
+MAX_DAYS = 36500
+RETENTION = ("retention_audio_days", "retention_text_days")
+Kept = Mapping[str, int | None]  # days by these names; 0: for ever, None: as the settings say
+NO_CHANGE: Kept = MappingProxyType({})
 
 
 def create(
@@ -19,6 +24,7 @@ def create(
     plan: str = "selfhosted",
     timezone: str = "UTC",
     plans: Collection[str] = BUILT_IN.keys(),
+    kept: Kept = NO_CHANGE,
 ) -> Account:
     """Make an account; `plans` are the names of those there are."""
     if not name.strip() or len(name) > MAX_NAME or not name.isprintable():
@@ -26,6 +32,7 @@ def create(
     if session.exec(select(Account).where(Account.name == name)).first():
         raise Conflict(f"there is an account '{name}' already")
     account = Account(name=name, plan=checked_plan(plan, plans), timezone=checked_zone(timezone))
+    account.sqlmodel_update(checked_days(kept))
     session.add(account)
     session.flush()
     return account
@@ -53,13 +60,15 @@ def change(
     plan: str | None = None,
     timezone: str | None = None,
     plans: Collection[str] = BUILT_IN.keys(),
+    kept: Kept = NO_CHANGE,
 ) -> Account:
-    """Set the plan, the time zone or both; `plans` are the names of those there are."""
+    """Set what is given of an account; `plans` are the names of those there are."""
     account = named(session, name)
     if plan is not None:
         account.plan = checked_plan(plan, plans)
     if timezone is not None:
         account.timezone = checked_zone(timezone)
+    account.sqlmodel_update(checked_days(kept))
     session.add(account)
     return account
 
@@ -79,3 +88,11 @@ def checked_plan(plan: str, plans: Collection[str]) -> str:
 def checked_zone(timezone: str) -> str:
     """Return the IANA name of a time zone if there is one of that name."""
     return zone_of(timezone).key
+
+
+def checked_days(kept: Kept) -> dict[str, int | None]:
+    """Return how long things are kept if these are numbers of days."""
+    for name, days in kept.items():
+        if days is not None and not 0 <= days <= MAX_DAYS:
+            raise Refused(f"{name}: {days} days; want 0 (for ever) to {MAX_DAYS}")
+    return dict(kept)

@@ -6,9 +6,10 @@ held across a transcription, a request or a yield.
 """
 
 import contextlib
+import logging
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,12 @@ from appliance.errors import StoreUnusable
 from appliance.events import Bus, Event
 from appliance.store import migrations
 
+log = logging.getLogger(__name__)
 BUSY_S = 5
+CHECKPOINT_BUSY_S = 0.1  # a checkpoint keeps writers out while it waits for readers
+PATIENCE = f"busy_timeout={BUSY_S * 1000}"
 PRAGMAS = (
-    f"busy_timeout={BUSY_S * 1000}",
+    PATIENCE,
     "journal_mode=WAL",
     "synchronous=FULL",
     "foreign_keys=ON",
@@ -84,6 +88,41 @@ class Database:
             yield
         finally:
             self._writing.release()
+
+    def relieve(self) -> None:
+        """Bring what the log of writes holds into the file, beside whoever reads or writes.
+
+        Whoever writes much does it after each transaction: else somebody's commit has to.
+        """
+        with self._pragmas() as execute:
+            execute("PRAGMA wal_checkpoint(PASSIVE)")
+
+    def checkpoint(self) -> None:
+        """Empty the log of writes and let SQLite tidy its statistics.
+
+        Writers wait for the end of it; if readers hold the log, it stays as it is.
+        """
+        self.relieve()  # most of it
+        try:
+            with self._turn(), self._pragmas() as execute:
+                execute(f"PRAGMA busy_timeout={CHECKPOINT_BUSY_S * 1000:g}")
+                ((busy, *_),) = execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                execute("PRAGMA analysis_limit=400")  # rows of an index, not all of it
+                execute("PRAGMA optimize")
+            if busy:
+                log.info("the log of the database is in use and stays as it is")
+        except (sqlite3.OperationalError, StoreUnusable) as error:
+            log.info("the log of the database stays as it is: %s", error)
+
+    @contextlib.contextmanager
+    def _pragmas(self) -> Iterator[Callable[[str], list[Any]]]:
+        """Hand out what carries out a pragma outside any transaction."""
+        connection = self._engine.raw_connection()
+        try:
+            yield lambda pragma: list(connection.execute(pragma))
+        finally:
+            connection.execute(f"PRAGMA {PATIENCE}")
+            connection.close()
 
     def close(self) -> None:
         """Close every connection."""

@@ -4,6 +4,7 @@
 step that fails leaves nothing behind. A step that was ever released is never changed: append one.
 """
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
 from importlib.resources import files
@@ -48,6 +49,21 @@ def migrate(connection: Any, path: Path) -> int:
             raise
         if done + 1 >= len(todo):
             return len(todo)
+
+
+def pending(path: Path) -> int | None:
+    """Return the first step to do for a database that holds something; None if there is none."""
+    if not path.exists():
+        return None
+    address = f"{path.absolute().as_uri()}?mode=rw"
+    try:
+        with contextlib.closing(sqlite3.connect(address, uri=True)) as connection:
+            done = version(connection)
+    except sqlite3.DatabaseError as error:
+        if error.sqlite_errorcode in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise StoreUnusable(f"{path}: is in use by another process; try again") from error
+        return None  # whoever opens it tells why it can't be
+    return done + 1 if 0 < done < len(steps()) else None
 
 
 def version(connection: Any) -> int:

@@ -5,6 +5,7 @@ and only if that does.
 """
 
 import secrets
+import threading
 import time
 
 from sqlmodel import Session, select
@@ -14,6 +15,8 @@ from appliance.store.entities import Delivery, Message, Webhook
 
 SESSION_CREATED = "session.created"
 EVENTS = (SESSION_CREATED,)
+DUE = "delivery.due"
+CHANCE_BITS = 80
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
@@ -31,11 +34,40 @@ def enqueue(session: Session, account_id: int, event: str, body: bytes) -> int:
     for endpoint in wanted:
         assert endpoint.id is not None and message.id is not None
         session.add(Delivery(id=message_id(), webhook_id=endpoint.id, message_id=message.id))
-    tell(session, "delivery.due")
+    tell(session, DUE)
     return len(wanted)
+
+
+class Ids:
+    """Make the numbers of ULIDs; of those of one millisecond each is greater than the last."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._last = 0
+
+    def next(self) -> int:
+        """Return a number that sorts by time and that nobody can guess."""
+        time_ms = time.time_ns() // 1_000_000
+        with self._lock:
+            again = time_ms == self._last >> CHANCE_BITS
+            chance = secrets.randbits(CHANCE_BITS - 1)  # the highest bit is left for what is added
+            self._last = self._last + 1 if again else time_ms << CHANCE_BITS | chance
+            return self._last
+
+
+IDS = Ids()
 
 
 def message_id() -> str:
     """Return a new webhook-id: `msg_` and a ULID, which sorts by time and has no dots."""
-    value = (time.time_ns() // 1_000_000) << 80 | secrets.randbits(80)
-    return "msg_" + "".join(CROCKFORD[value >> shift & 31] for shift in range(125, -1, -5))
+    return spelled(IDS.next())
+
+
+def first_id(time_ms: int) -> str:
+    """Return the least id of a millisecond since 1970."""
+    return spelled(max(time_ms, 0) << CHANCE_BITS)
+
+
+def spelled(number: int) -> str:
+    """Return a number in Crockford's alphabet, which sorts as the number does."""
+    return "msg_" + "".join(CROCKFORD[number >> shift & 31] for shift in range(125, -1, -5))
