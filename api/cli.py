@@ -48,6 +48,8 @@ def module(name: str) -> Any:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code."""
+    from sqlalchemy.exc import DatabaseError
+
     from appliance.errors import Refused, ScribeboxError, SettingRefused
     from engine.errors import EngineError, LanguageUnsupported
 
@@ -61,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return complain(error, WRONG_USE)
     except (ScribeboxError, EngineError) as error:
         return complain(error, FAILED)
+    except DatabaseError as error:
+        return complain(f"the database can't be used: {error.orig}; see scribebox doctor", FAILED)
     except BrokenPipeError:  # `scribebox ... | head`
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

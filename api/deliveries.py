@@ -70,7 +70,11 @@ def list_deliveries(
     f"{ONE}/test",
     operation_id="testWebhook",
     status_code=200,
-    **needs("webhooks", _404=MISSING, _409="The endpoint is disabled, or the box can't send now."),
+    **needs(
+        "webhooks",
+        _404=MISSING,
+        _409="The endpoint is disabled or being tested, or the box can't send now.",
+    ),
     **DELIVERIES,
 )
 async def test_webhook(

@@ -23,6 +23,7 @@ from appliance.store.endpoints import FAILING, GONE
 from appliance.store.entities import now
 from appliance.store.sessions import timestamp
 from scheduler.clock import Clock, Duty, Run
+from scheduler.sweep import Sweep
 
 log = logging.getLogger(__name__)
 OK, DEGRADED, FAILED = "ok", "degraded", "failed"
@@ -39,6 +40,9 @@ class Sender(Protocol):
 
     @property
     def alive(self) -> bool: ...
+
+    @property
+    def waits_for_database(self) -> bool: ...
 
 
 class Backup(Protocol):
@@ -69,12 +73,18 @@ class Nightly(Protocol):
 def health(request: Request[Any, Any, Any]) -> Response[Health]:
     """Return ok, degraded (it works, not all of it) or, with 503, failed."""
     state = request.app.state
-    found = examine(state.box, state.clock, state.get("deliverer"), state.get("nightly"))
+    found = examine(
+        state.box, state.clock, state.get("deliverer"), state.get("nightly"), state.get("sweep")
+    )
     return Response(found, status_code=503 if found.status == FAILED else 200)
 
 
 def examine(
-    box: Box, clock: Clock, sender: Sender | None = None, nightly: Nightly | None = None
+    box: Box,
+    clock: Clock,
+    sender: Sender | None = None,
+    nightly: Nightly | None = None,
+    sweep: Sweep | None = None,
 ) -> Health:
     """Look at every part; a look that breaks says so and hides no other."""
     looks: dict[str, Callable[[], Check]] = {
@@ -87,6 +97,8 @@ def examine(
     }
     if nightly is not None:
         looks["backup"] = lambda: backup(nightly)
+    if sweep is not None:
+        looks["audio"] = lambda: audio(sweep)
     checks = {}
     for name, look in looks.items():
         try:
@@ -105,6 +117,8 @@ def database(found: Database) -> Check:
             figures.anything(session)
     except Exception as error:
         return Check(FAILED, f"can't be read: {type(error).__name__}")
+    if not found.is_in_place:
+        return Check(FAILED, "its file is gone or another one; what is written now will be lost")
     return Check(OK)
 
 
@@ -184,6 +198,8 @@ def webhooks(found: Database, sender: Sender | None = None) -> Check:
     """Count what was given up, and look whether the sender stands still."""
     if sender is not None and not sender.alive:
         return Check(DEGRADED, "nothing is sent any more; restart the box")
+    if sender is not None and sender.waits_for_database:
+        return Check(DEGRADED, "the database can't be written; deliveries wait for it")
     with found.read() as session:
         standing = deliveries.standing(session)
         died = figures.died_since(session, now() - timedelta(days=DIED_DAYS))
@@ -194,6 +210,13 @@ def webhooks(found: Database, sender: Sender | None = None) -> Check:
     if standing.oldest_pending_s > DUE_S:
         said.append(f"one has waited {standing.oldest_pending_s:.0f} s for its first try")
     return Check(DEGRADED if said else OK, "; ".join(said) or None)
+
+
+def audio(sweep: Sweep) -> Check:
+    """Ask how many files the last sweep missed."""
+    if sweep.missing:
+        return Check(DEGRADED, f"{sweep.missing} audio files are missing; is there a backup?")
+    return Check(OK)
 
 
 def backup(nightly: Nightly) -> Check:

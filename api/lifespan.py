@@ -64,10 +64,11 @@ async def start(app: Litestar, settings: Settings, url: str, stack: AsyncExitSta
     app.state.deliverer = await anyio.to_thread.run_sync(deliverer.start)
     in_thread(stack, lambda: deliverer.stop(min(DELIVERIES_S, countdown.left_s())))
     duties = Duties(box, deliverer, app.state.authenticator.write_last_used)
-    app.state.nightly = duties.nightly
+    app.state.nightly, app.state.sweep = duties.nightly, duties.sweep
     app.state.clock = clock = Clock(duties.table).start()
     in_thread(stack, lambda: clock.stop(countdown.left_s()))
     stack.callback(duties.give_up)
+    stack.callback(box.database.hurry)
     app.state.metrics.watch(box, clock, deliverer, duties.nightly)
     return box
 

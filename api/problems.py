@@ -15,7 +15,7 @@ from typing import Any
 
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, ValidationException
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, IntegrityError, OperationalError
 
 from appliance.errors import (
     CloudUnavailable,
@@ -139,6 +139,12 @@ def on_any_error(request: Request[Any, Any, Any], error: Exception) -> Response[
             HTTPStatus.SERVICE_UNAVAILABLE,
             "The database is busy or can't be written; nothing was changed. Try again.",
             {"Retry-After": "5"},
+        )
+    if isinstance(error, DatabaseError) and not isinstance(error, IntegrityError):
+        log.error("the database is not as it should be: %s", error.orig)
+        return problem(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "The database can't be used; run scribebox doctor on the box.",
         )
     number = uuid.uuid4().hex[:12]
     named = isinstance(error, ScribeboxError | EngineError)

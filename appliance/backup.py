@@ -50,6 +50,8 @@ def create(
 def place(folder: DataFolder, target: Path, created_at: datetime) -> Path:
     """Return the path that the archive gets; refuse one where it can't or must not be."""
     target = target.expanduser().absolute()
+    if target.resolve() == folder.backups.resolve():
+        folder.backups.mkdir(mode=0o700, exist_ok=True)
     if (target / archive.MANIFEST).exists():
         raise Refused(f"'{target}' is a backup already; name another folder")
     if target.is_dir():

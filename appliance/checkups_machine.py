@@ -3,6 +3,7 @@
 import ctypes
 import os
 import platform
+import shlex
 import shutil
 import sqlite3
 import sys
@@ -76,7 +77,11 @@ def folder(settings: Settings) -> Finding:
         mend = "choose another with SCRIBEBOX_DATA_DIR"
         return failed("folder", f"{path} can't be made in {above}", mend)
     if not os.access(path, os.W_OK | os.X_OK):
-        return failed("folder", f"{path} can't be written", f"sudo chown {os.getuid()} '{path}'")
+        owner = path.stat().st_uid
+        mend = f"sudo -u '#{owner}' scribebox doctor --data {shlex.quote(str(path))}"
+        if owner == os.getuid():
+            mend = f"chmod 700 {shlex.quote(str(path))}"
+        return failed("folder", f"{path} can't be written; it is of user {owner}", mend)
     if path.stat().st_mode & 0o077:
         said = f"others of this machine can look into {path}"
         return warning("folder", said, f"chmod 700 '{path}'")

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from cryptography import x509
 
+from appliance.addresses import own_addresses
 from appliance.certificate import FOLDER, Certificate, Unusable, leaf, load
 from appliance.data_folder import DataFolder
 from appliance.finding import Finding, failed, ok, warning
@@ -40,6 +41,8 @@ def port(settings: Settings) -> Finding:
             probe.bind((settings.host, settings.port))
         except OSError as error:
             mend = "choose another with SCRIBEBOX_PORT=8081"
+            if error.errno not in (errno.EADDRINUSE, errno.EACCES):
+                mend = "choose an address of this machine with SCRIBEBOX_HOST"
             if error.errno == errno.EADDRINUSE:
                 mend = f"see who has it: sudo ss -tlnp 'sport = :{settings.port}'; or {mend}"
             return failed("port", f"{where} can't be had: {error.strerror}", mend)
@@ -81,6 +84,13 @@ def certificate(settings: Settings, now: datetime | None = None) -> Finding:
         return failed("certificate", said, "timedatectl")
     if days < SOON_DAYS:
         return warning("certificate", f"expires in {days} days", renew)
+    addresses = {str(address) for address in own_addresses() if not address.is_loopback}
+    names = {socket.gethostname().lower(), *addresses, *settings.allowed_hosts}
+    if settings.public_url is not None:
+        names.add(urlsplit(settings.public_url).hostname or "")
+    if not names & found.names:
+        said = f"is for none of this machine's names: {described(found, days)}"
+        return warning("certificate", said, renew)
     return ok("certificate", described(found, days))
 
 

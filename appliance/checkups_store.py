@@ -5,13 +5,17 @@ The database is opened for reading only, and so that not even a file beside it c
 
 import contextlib
 import re
+import shlex
 import sqlite3
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from appliance import secret
+from appliance.archive import MANIFEST
 from appliance.data_folder import DataFolder
+from appliance.errors import StoreUnusable
 from appliance.finding import Finding, failed, ok, skipped, warning
 from appliance.settings import Settings
 from appliance.store import migrations
@@ -21,7 +25,6 @@ LOOK_EVERY = 100_000  # instructions of SQLite
 SHOWN = 3
 OLD = timedelta(hours=50)  # two nights and the time a backup takes
 DATED = re.compile(r"-(\d{8}T\d{6}Z)$")
-MANIFEST = "manifest.json"
 RESTORE = "stop the box, then: scribebox backup restore ARCHIVE"
 DISABLED = """
     SELECT coalesce(disabled_because, 'asked'), count(*) FROM webhook
@@ -52,6 +55,11 @@ def permissions(settings: Settings) -> Finding:
     if strange:
         said = f"not of the owner of the folder: {names(strange)}"
         return failed("permissions", said, f"sudo chown {owner} {quoted(strange)}")
+    if folder.secret.exists():
+        try:
+            secret.load(folder.secret)
+        except StoreUnusable as error:
+            return failed("permissions", str(error), "scribebox backup restore ARCHIVE")
     return ok("permissions", f"{len(found)} secret files are for their owner only")
 
 
@@ -102,7 +110,8 @@ def database(settings: Settings) -> Finding:
         tables = ", ".join(sorted({str(row[0]) for row in broken}))
         return failed("database", f"rows without their owner in {tables}", RESTORE)
     if step > known:
-        return failed("database", f"of a newer version (step {step}, this one knows {known})")
+        said = f"of a newer version (step {step}, this one knows {known})"
+        return failed("database", said, "install that version, or restore an older backup")
     return ok("database", f"{path.stat().st_size // 1000} kB, every page and reference sound")
 
 
@@ -125,8 +134,12 @@ def backup(settings: Settings, now: datetime | None = None) -> Finding:
     folder = settings.backup_dir or DataFolder(settings.data_dir).backups
     if settings.backup_keep == 0:
         return ok("backup", "none is made at night: backup_keep is 0")
+    if settings.backup_dir is not None and not folder.parent.is_dir():
+        said = f"there is no folder {folder.parent}; is a disk away?"
+        return failed("backup", said, "mount it, or choose another with SCRIBEBOX_BACKUP_DIR")
     made_at = newest(folder)
-    mend = f"scribebox backup create '{folder}'"
+    where, data = shlex.quote(str(folder)), shlex.quote(str(settings.data_dir))
+    mend = f"mkdir -p -m 700 {where} && scribebox backup create {where} --data {data}"
     if made_at is None:
         if not DataFolder(settings.data_dir).database.exists():
             return ok("backup", "will be made in the first night")
@@ -158,8 +171,11 @@ def webhooks(settings: Settings) -> Finding:
     if not path.exists():
         return ok("webhooks", "there is none")
     with opened(path) as connection:
-        if migrations.version(connection) != len(migrations.steps()):
+        step, known = migrations.version(connection), len(migrations.steps())
+        if step < known:
             return skipped("webhooks", "the database is brought up to date at the next start")
+        if step > known:
+            return skipped("webhooks", "the database is of a newer version")
         counts: dict[str, int] = dict(connection.execute(DISABLED).fetchall())
         (enabled,) = connection.execute("SELECT count(*) FROM webhook WHERE enabled").fetchone()
     failing = {why: count for why, count in counts.items() if why != "asked"}
@@ -168,4 +184,4 @@ def webhooks(settings: Settings) -> Finding:
         mend = 'mend the receiver, then PATCH /api/v1/webhooks/ID with {"enabled": true}'
         return warning("webhooks", f"endpoints were disabled: {said}", mend)
     off = f", {counts['asked']} disabled by their owner" if counts.get("asked") else ""
-    return ok("webhooks", f"{enabled} endpoints{off}")
+    return ok("webhooks", f"{enabled} in use{off}")

@@ -46,5 +46,5 @@ def load(path: Path) -> BoxSecret:
 
 MEND = (
     "restore it from a backup, or delete it and start again (signed links and local tokens that "
-    "were given out then end)"
+    "were given out then end, and the secret of each webhook must be rotated)"
 )

@@ -42,8 +42,14 @@ def file_path(environ: Mapping[str, str], data_dir: Path) -> Path | None:
             raise SettingRefused(f"{CONFIG}: '{named}': there is no such file")
         return Path(named)
     for folder in (Path.cwd(), data_dir):
-        if (folder / FILE_NAME).is_file():
-            return folder / FILE_NAME
+        try:
+            if (folder / FILE_NAME).is_file():
+                return folder / FILE_NAME
+        except PermissionError:
+            raise SettingRefused(
+                f"{folder}: can't be read by this user; run the command as its owner: "
+                f"sudo -u '#{folder.stat().st_uid}' scribebox …"
+            ) from None
     return None
 
 

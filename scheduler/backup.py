@@ -16,7 +16,7 @@ from pathlib import Path
 from appliance import archive, backup
 from appliance.archive import Manifest
 from appliance.data_folder import DataFolder
-from appliance.errors import NotFound, ScribeboxError
+from appliance.errors import Conflict, NotFound, ScribeboxError
 from appliance.gathering import NIGHTLY, Options
 from appliance.plain_files import dated
 from appliance.settings import Settings
@@ -95,6 +95,8 @@ class Nightly:
     def _make(self, now: datetime) -> Path:
         if not self.place.parent.is_dir():
             raise NotFound(f"backup_dir: there is no folder {self.place.parent}; is a disk away?")
+        if (self.place / archive.MANIFEST).exists():
+            raise Conflict(f"backup_dir: {self.place} is itself a backup; choose the folder above")
         self.place.mkdir(mode=0o700, exist_ok=True)
         found = nights(self.place)
         options = Options(

@@ -12,6 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from apscheduler.schedulers.background import BackgroundScheduler
+from sqlalchemy.exc import OperationalError
+
+from appliance.errors import ScribeboxError
 
 log = logging.getLogger(__name__)
 logging.getLogger("apscheduler").setLevel(logging.ERROR)  # an overrun is not worth a line each time
@@ -81,5 +84,7 @@ class Clock:
             duty.carry_out()
         except Exception as failure:
             error = type(failure).__name__
-            log.exception("the duty %s failed", duty.name)
+            known = isinstance(failure, ScribeboxError | OperationalError)
+            said = getattr(failure, "orig", None) or failure
+            log.error("the duty %s failed: %s", duty.name, said, exc_info=not known)
         self.last[duty.name] = Run(at, time.monotonic() - started, error)

@@ -1,12 +1,14 @@
 """Carry one delivery to its endpoint, signed for this moment, one at a time for each endpoint."""
 
 import asyncio
+import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable
 from datetime import datetime
 from typing import Protocol
 
+from appliance.errors import StoreUnusable
 from appliance.store.outbox import Claim, Tried
 from appliance.webhook_secrets import WebhookSecrets, signature_headers
 from scheduler.sending import Outcome, Outgoing
@@ -37,8 +39,9 @@ class Courier:
         """
         async with self._turns[claim.webhook_id]:
             try:
-                secrets = [self._secrets.open(sealed) for sealed in claim.secrets]
-            except Exception:
+                secrets = self._opened(claim)
+            except Exception as error:
+                log.error("webhook %d: %s", claim.webhook_id, error)
                 return Outcome(None, BAD_SECRET, 0, None)
             try:
                 headers = signature_headers(secrets, claim.id, claim.event, claim.body, self._now())
@@ -46,6 +49,15 @@ class Courier:
             except Exception as fault:  # its text may hold the URL
                 log.error("delivery %s can't be sent: %s", claim.id, type(fault).__name__)
                 return Outcome(None, FAULT, 0, None)
+
+    def _opened(self, claim: Claim) -> list[str]:
+        """Return the secrets to sign with; of the old ones those that can still be read."""
+        present, *old = claim.secrets
+        found = [self._secrets.open(present)]
+        for sealed in old:
+            with contextlib.suppress(StoreUnusable):
+                found.append(self._secrets.open(sealed))
+        return found
 
     async def close(self) -> None:
         """Let go of what the sender holds."""

@@ -31,12 +31,14 @@ from scheduler.courier import Courier, Sends, tried
 from scheduler.lanes import LATE_AFTER_S, Lane, Lanes
 from scheduler.retries import next_delay_s
 from scheduler.sending import Outcome
+from scheduler.trials import Trials
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 AGAIN_S = 1.0  # after the database could not be used
 STOP_S = 5.0
-TESTS_AT_ONCE = 4
+TESTS_AT_ONCE = 16
+STOPPING = "the box is about to stop; test the webhook after its start"
 NO_SLOTS = dict.fromkeys(Lane, 0)
 
 
@@ -76,9 +78,10 @@ class Deliverer:
         self._turn = 0
         self._trying: dict[asyncio.Task[None], str] = {}
         self._testing: set[asyncio.Task[Any]] = set()
-        self._at_once = asyncio.Semaphore(TESTS_AT_ONCE)
+        self._trials, self._at_once = Trials(), asyncio.Semaphore(TESTS_AT_ONCE)
         self._woken, self._stop_s = asyncio.Event(), STOP_S
         self._stopping = self._store_fails = False
+        self._again: asyncio.TimerHandle | None = None
         self._begun = threading.Event()
         self._unsubscribe: Callable[[], None] = lambda: None
         self._store = concurrent.futures.ThreadPoolExecutor(1, "outbox")
@@ -105,6 +108,11 @@ class Deliverer:
         """Tell whether deliveries are being made."""
         return self._thread.is_alive() and not self._stopping
 
+    @property
+    def waits_for_database(self) -> bool:
+        """Tell whether results and claims can't be written at the moment."""
+        return self._store_fails
+
     def wake(self) -> None:
         """Look for what is due; from any thread, and as often as one likes."""
         if not self._soon(self._woken.set) and not self._stopping:
@@ -114,14 +122,15 @@ class Deliverer:
         """Send an endpoint a test, stored and not tried again; return its id and its outcome.
 
         It waits for its turn there. One that arrives clears the endpoint's failures; one that
-        fails adds none.
+        fails adds none. A second one beside it is a Conflict: dead endpoints must hold up nobody.
         """
-        test = self._test(webhook_id, event)
-        try:
-            return asyncio.run_coroutine_threadsafe(test, self._loop).result()
-        except (concurrent.futures.CancelledError, RuntimeError):
-            test.close()
-            raise Conflict("the box is about to stop; test the webhook after its start") from None
+        with self._trials.alone(webhook_id):
+            test = self._test(webhook_id, event)
+            try:
+                return asyncio.run_coroutine_threadsafe(test, self._loop).result()
+            except (concurrent.futures.CancelledError, RuntimeError):
+                test.close()
+                raise Conflict(STOPPING) from None
 
     def stats(self) -> Stats:
         """Return the counts at this moment."""
@@ -173,7 +182,9 @@ class Deliverer:
             if not self._store_fails:
                 log.warning("webhooks wait for the database", exc_info=not later)
             self._store_fails = True
-            self._loop.call_later(AGAIN_S, self._woken.set)
+            if self._again is not None:
+                self._again.cancel()
+            self._again = self._loop.call_later(AGAIN_S, self._woken.set)
             if later:
                 self._results[:0] = taken
                 return []
@@ -230,7 +241,7 @@ class Deliverer:
                 task.cancel()
             await asyncio.wait(in_flight)
         await self._settle(NO_SLOTS)
-        if cut:
+        if cut and not self._store_fails:  # the next start ends their leases, too
             try:
                 await self._in_store(self._claims.cut, cut)
             except (StoreUnusable, OperationalError):

@@ -6,6 +6,7 @@ A folder that no recording needs any more goes.
 """
 
 import logging
+import re
 import shutil
 import time
 
@@ -17,6 +18,7 @@ from appliance.store.entities import Recording, RecordingState, SessionRow
 
 log = logging.getLogger(__name__)
 RESUMED_WITHIN_S = 600
+NUMBER = re.compile("[0-9]{1,18}")
 
 
 def recover(database: Database, recorder: Recorder, now_s: float | None = None) -> int:
@@ -63,7 +65,7 @@ def sweep(database: Database, recorder: Recorder) -> None:
     if not recorder.folder.is_dir():
         return
     for folder in recorder.folder.iterdir():
-        if not (folder.is_dir() and folder.name.isdecimal()):
+        if not (folder.is_dir() and NUMBER.fullmatch(folder.name)):
             continue  # not ours
         with database.read() as session:
             row = session.get(Recording, int(folder.name))

@@ -4,7 +4,7 @@ import sqlite3
 import threading
 
 import pytest
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 from sqlmodel import select
 
 from appliance.errors import StoreUnusable
@@ -89,3 +89,16 @@ def test_any_name_of_a_folder_will_do(tmp_path):
 
 def test_only_the_owner_may_read_the_file(database):
     assert database.path.stat().st_mode & 0o077 == 0
+
+
+def test_who_is_in_a_hurry_waits_less_long_for_another_process(database, tmp_path):
+    database.hurry()
+    other = sqlite3.connect(database.path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(OperationalError, match="locked"), database.write() as session:
+        session.connection()
+    other.execute("ROLLBACK")
+    other.close()
+    with database.write() as session:
+        patience = session.connection().exec_driver_sql("PRAGMA busy_timeout").scalar_one()
+    assert patience == 1000

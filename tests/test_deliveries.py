@@ -182,7 +182,12 @@ def test_what_is_received_is_delivered_and_clears_its_endpoint(database, account
     row, endpoint, attempt = only(database), only(database, Webhook), only(database, Attempt)
     assert (row.state, row.finished_at, row.leased_until) == (DeliveryState.DELIVERED, at, None)
     assert (endpoint.failures, endpoint.failing_since) == (0, None)
-    assert (attempt.status, attempt.error, attempt.ms, attempt.created_at) == (200, None, 7, at)
+    assert (attempt.status, attempt.error, attempt.ms, attempt.created_at) == (
+        200,
+        None,
+        7,
+        at - timedelta(milliseconds=7),
+    )
 
 
 def test_after_the_last_try_a_delivery_is_dead_and_kept(database, account, hook):

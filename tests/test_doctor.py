@@ -6,6 +6,7 @@ import os
 import socket
 import sqlite3
 import subprocess
+import sys
 import threading
 from datetime import UTC, datetime, timedelta
 
@@ -25,6 +26,7 @@ from appliance import (
     doctor,
     self_signed,
 )
+from appliance.archive import MANIFEST
 from appliance.box import open_store
 from appliance.finding import Finding, ok
 from appliance.settings import Settings
@@ -226,7 +228,7 @@ def test_the_newest_backup_and_its_age_are_told(made):
     ):
         (folder / name).mkdir(parents=True)
     for name in ("nightly-20261101T020000Z", "nightly-20261103T020000Z"):
-        (folder / name / "manifest.json").touch()
+        (folder / name / MANIFEST).touch()
     at = datetime(2026, 11, 3, 2, tzinfo=UTC)
     fresh = checkups_store.backup(made, at + timedelta(hours=20))
     assert fresh.state == "ok" and "20 hours old" in fresh.detail
@@ -257,6 +259,11 @@ def certificate(folder, monkeypatch, valid=timedelta(days=900)):
 def test_a_certificate_is_told_by_its_names_and_the_days_it_has_left(tmp_path, monkeypatch):
     cert, key = certificate(tmp_path / "mine", monkeypatch)
     settings = settings_of(tmp_path, host="0.0.0.0", tls_cert=cert, tls_key=key)
+    monkeypatch.setattr(checkups_network, "own_addresses", frozenset)
+    monkeypatch.setattr(checkups_network.socket, "gethostname", lambda: "other")
+    strange = checkups_network.certificate(settings)
+    assert strange.state == "warning" and "none of this machine's names" in strange.detail
+    settings = settings.model_copy(update={"allowed_hosts": ("box.lan",)})
     found = checkups_network.certificate(settings)
     assert found.state == "ok" and "box.lan" in found.detail and " days left" in found.detail
     soon = datetime.now(UTC) + timedelta(days=895)
@@ -357,3 +364,19 @@ def test_beside_a_running_box_all_is_well(tmp_path):
         box.stop()
     assert done.returncode == 0, done.stdout
     assert "the box itself" in findings(done)["port"]["detail"]
+
+
+def test_a_backup_that_was_made_is_found_and_the_advice_without_one_makes_one(made):
+    none = checkups_store.backup(made)
+    assert none.state == "warning"
+    told = none.mend.replace("scribebox", f"{sys.executable} -m api.cli", 1)
+    subprocess.run(["sh", "-c", told], check=True, capture_output=True, timeout=60)
+    assert checkups_store.backup(made).state == "ok"
+
+
+def test_a_secret_that_can_not_be_used_is_a_failure(made):
+    secret = made.data_dir / "secret"
+    secret.write_text("xx")
+    secret.chmod(0o600)
+    found = checkups_store.permissions(made)
+    assert found.state == "failed" and "secret" in found.detail

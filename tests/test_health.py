@@ -251,8 +251,10 @@ def test_a_sender_that_stands_still_is_degraded(outbox):
     delivery(outbox, number, due_at=now() - timedelta(minutes=6))
     found = health.webhooks(outbox)
     assert found.status == "degraded" and "first try" in found.detail
-    ended = health.webhooks(outbox, SimpleNamespace(alive=False))
+    ended = health.webhooks(outbox, SimpleNamespace(alive=False, waits_for_database=False))
     assert ended.status == "degraded" and "restart" in ended.detail
+    waits = health.webhooks(outbox, SimpleNamespace(alive=True, waits_for_database=True))
+    assert (waits.status, "wait" in waits.detail) == ("degraded", True)
 
 
 @pytest.mark.parametrize(
@@ -283,3 +285,9 @@ def test_monitors_never_wait_for_the_threads_of_others():
             return answer
 
     assert anyio.run(main) == "here"
+
+
+def test_a_database_whose_file_is_gone_is_a_failure(database, tmp_path):
+    assert health.database(database).status == "ok"
+    database.path.rename(tmp_path / "elsewhere.db")
+    assert health.database(database).status == "failed"

@@ -145,19 +145,6 @@ def test_an_idempotency_key_is_forgotten_after_a_day(database, account):
         assert idempotency.earlier(session, account, "k", "other") is None
 
 
-def test_old_keys_are_pruned_and_new_ones_stay(database, account):
-    with database.write() as session:
-        for name in ("old", "new"):
-            idempotency.remember(session, account, name, DIGEST, "x")
-        session.flush()
-        session.get_one(IdempotencyKey, (account, "old")).created_at = now() - timedelta(hours=25)
-    with database.write() as session:
-        idempotency.prune(session, now() - idempotency.KEPT)
-    with database.read() as session:
-        assert session.get(IdempotencyKey, (account, "old")) is None
-        assert session.get(IdempotencyKey, (account, "new")) is not None
-
-
 def test_the_texts_of_a_deleted_entry_are_nowhere_in_the_database(started):
     headers = {**bearer(started, "transcribe:*"), "Idempotency-Key": "k"}
     entry = post(started, headers, rawTranscript="unforgettable").json()["id"]

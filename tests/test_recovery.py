@@ -55,8 +55,10 @@ def test_folders_of_unknown_recordings_go_and_what_is_not_one_stays(database, re
     (recorder.folder / "77").mkdir()
     (recorder.folder / ".DS_Store").write_bytes(b"x")
     (recorder.folder / "lost+found").mkdir()
+    (recorder.folder / ("9" * 20)).mkdir()  # no number of a row
     sweep(database, recorder)
-    assert {path.name for path in recorder.folder.iterdir()} == {".DS_Store", "lost+found"}
+    left = {path.name for path in recorder.folder.iterdir()}
+    assert left == {".DS_Store", "lost+found", "9" * 20}
 
 
 def test_a_recording_that_never_had_a_sound_fails(database, recorder, row):

@@ -15,9 +15,10 @@ from aged_box import FILE, JOURNAL, NOW, AgedBox
 from box_client import BASE, bearer, box_of, session_of
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from sqlalchemy import event
 from sqlmodel import col, delete, select
 
-from appliance.store import accounts, audio_files, retention, sessions
+from appliance.store import accounts, audio_files, sessions
 from appliance.store.entities import (
     Account,
     AudioFile,
@@ -211,6 +212,21 @@ def counts(box, *tables):
         return [len(session.exec(select(table)).all()) for table in tables]
 
 
+def test_it_is_the_last_second_that_counts(box):
+    alice, second = box.account(), timedelta(seconds=1)
+    ages = [5 * DAY, 5 * DAY - second, 10 * DAY, 10 * DAY - second]
+    expected = {box.session(alice, age): fate(age, DONE, "", FILE, 5, 10) for age in ages}
+    entries = dict(
+        zip((box.dictation(alice, a) for a in ages), (False, True, "gone", False), strict=True)
+    )
+    box.retention(audio_days=5, text_days=10).run(NOW)
+    assert list(expected.values()) == [None, FILE, "gone", None]
+    check_left(box, expected, entries)
+    assert {target for *_, target in lines(box)} == {
+        "sessions: 1, audio of sessions: 2, dictations: 1, audio of dictations: 2"
+    }
+
+
 def test_the_tag_keep_protects_however_it_is_spelt(box):
     alice = box.account()
     kept = {
@@ -298,22 +314,51 @@ def test_a_transaction_that_takes_too_long_is_cut_short(box, monkeypatch):
     assert len(committed) == 4 + 1  # and the line of the audit
 
 
-def test_what_can_not_be_written_leaves_all_as_it_was_and_holds_up_no_other(box, monkeypatch):
+def test_what_can_not_be_committed_leaves_all_as_it_was_and_holds_up_no_other(box, monkeypatch):
     alice, bob = box.account(), box.account("bob")
-    mine, theirs = box.session(alice, 9 * DAY), box.session(bob, 9 * DAY)
-    remove = retention.delete_session
+    mine = box.session(alice, 9 * DAY)
+    box.session(bob, 9 * DAY)
+    kind = duty.KINDS[0]
 
-    def refuse(session, old):
+    def refuse(_):
+        raise OSError("the disk is gone")
+
+    def remove(session, old):
         if old.key == mine:
-            raise OSError("the disk is gone")
-        return remove(session, old)
+            event.listen(session, "before_commit", refuse)
+        return kind.remove(session, old)
 
-    kind = replace(duty.KINDS[0], remove=refuse)
-    monkeypatch.setattr(duty, "KINDS", (kind,))
+    monkeypatch.setattr(duty, "KINDS", (replace(kind, remove=remove),))
     with pytest.raises(OSError, match="the disk is gone"):
         box.retention(text_days=5).run(NOW)
-    assert ids(box) == {mine} and theirs not in ids(box)
+    assert ids(box) == {mine}
     assert box.there() == box.named() and len(box.there()) == 1
+
+
+def test_what_an_account_says_goes_before_the_settings(box):
+    own = {
+        "ever": (0, 0),
+        "text": (0, 5),
+        "audio": (5, 0),
+        "longer": (20, 20),
+        "none": (None, None),
+    }
+    numbers = {
+        name: box.session(box.account(name, **{AUDIO: audio, TEXT: text}), 9 * DAY)
+        for name, (audio, text) in own.items()
+    }
+    box.retention(audio_days=7, text_days=8).run(NOW)
+    check_left(
+        box,
+        {
+            numbers["ever"]: FILE,
+            numbers["text"]: "gone",
+            numbers["audio"]: None,
+            numbers["longer"]: FILE,
+            numbers["none"]: "gone",
+        },
+        {},
+    )
 
 
 def add_some(box, owner, chance, expected, expected_entries):

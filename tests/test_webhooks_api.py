@@ -19,7 +19,7 @@ from api.head import Head
 from api.threads import TESTERS, THREADS, WRITERS
 from appliance.settings import Settings
 from appliance.store import accounts
-from appliance.store.entities import Audit, Delivery, DeliveryState, Webhook, now
+from appliance.store.entities import Audit, Delivery, DeliveryState, Message, Webhook, now
 from appliance.store.sessions import timestamp
 from scheduler.sending import Outcome
 
@@ -238,6 +238,18 @@ def test_deleting_cancels_what_waits_and_leaves_it_to_be_looked_at(client):
     (delivery,) = listed(client, endpoint=number)
     assert (delivery["state"], delivery["nextTryAt"]) == ("cancelled", None)
     assert client.get(PATH).json() == []
+
+
+def test_what_was_deleted_is_sent_to_nobody(client):
+    held(client)
+    number = made(client)["id"]
+    kept, gone = session_of(client), session_of(client)
+    assert len(listed(client, endpoint=number)) == 2
+    box_of(client).uploads.delete_session(1, gone)
+    (left,) = listed(client, endpoint=number)
+    with box_of(client).database.read() as session:
+        (message,) = session.exec(select(Message)).all()
+    assert (left["state"], message.session_id) == ("pending", kept)
 
 
 def test_rotating_shows_a_new_secret_and_till_when_the_old_one_signs(client):

@@ -23,6 +23,7 @@ from appliance.store import migrations
 
 log = logging.getLogger(__name__)
 BUSY_S = 5
+HURRIED_S = 1.0
 CHECKPOINT_BUSY_S = 0.1  # a checkpoint keeps writers out while it waits for readers
 PATIENCE = f"busy_timeout={BUSY_S * 1000}"
 PRAGMAS = (
@@ -41,11 +42,12 @@ class Database:
         self.path = path
         self.bus = bus or Bus()
         self._writing = threading.Lock()
+        self._patience_s: float = BUSY_S
         # an error that is logged must not hold what was to be written: meetings
         url = URL.create("sqlite", database=str(path))
         self._engine = create_engine(url, hide_parameters=True)
         event.listen(self._engine, "connect", configure)
-        event.listen(self._engine, "begin", begin)
+        event.listen(self._engine, "begin", self._begin)
         self._writer = self._engine.execution_options(writes=True)
         try:
             with self._engine.connect() as connection:
@@ -53,12 +55,14 @@ class Database:
         except (DatabaseError, sqlite3.DatabaseError) as error:
             self.close()
             raise StoreUnusable(
-                f"{path}: can't be opened: {error}; see scribebox doctor"
+                f"{path}: can't be opened: {getattr(error, 'orig', None) or error}; "
+                "see scribebox doctor"
             ) from error
         except StoreUnusable:
             self.close()
             raise
         path.chmod(0o600)
+        self._inode = path.stat().st_ino
 
     @contextlib.contextmanager
     def read(self) -> Iterator[Session]:
@@ -82,7 +86,7 @@ class Database:
 
         SQLite itself only looks again every so often: with 8 writers its p95 was four times that.
         """
-        if not self._writing.acquire(timeout=BUSY_S):
+        if not self._writing.acquire(timeout=self._patience_s):
             raise StoreUnusable("the database is busy; nothing was changed. Try again")
         try:
             yield
@@ -124,6 +128,25 @@ class Database:
             connection.execute(f"PRAGMA {PATIENCE}")
             connection.close()
 
+    @property
+    def is_in_place(self) -> bool:
+        """Tell whether the file that is open is the one that the next start will find."""
+        try:
+            return self.path.stat().st_ino == self._inode
+        except OSError:
+            return False
+
+    def hurry(self) -> None:
+        """Wait less long for other processes from now on: the box is about to stop."""
+        self._patience_s = HURRIED_S
+
+    def _begin(self, connection: Any) -> None:
+        """Begin a transaction: a writer takes the lock at once, or waits for it."""
+        writes = connection.get_execution_options().get("writes")
+        if writes and self._patience_s != BUSY_S:
+            connection.exec_driver_sql(f"PRAGMA busy_timeout={self._patience_s * 1000:g}")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
@@ -135,13 +158,7 @@ def tell(session: Session, name: str, **values: Any) -> None:
 
 
 def configure(connection: Any, _record: Any) -> None:
-    """Set a new connection up; transactions are begun by `begin`, not by the driver."""
+    """Set a new connection up; transactions are begun by `Database`, not by the driver."""
     connection.isolation_level = None
     for pragma in PRAGMAS:
         connection.execute(f"PRAGMA {pragma}")
-
-
-def begin(connection: Any) -> None:
-    """Begin a transaction: a writer takes the lock at once, or waits for it."""
-    writes = connection.get_execution_options().get("writes")
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

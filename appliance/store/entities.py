@@ -18,6 +18,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     UniqueConstraint,
+    text,
 )
 from sqlmodel import Field, SQLModel
 
@@ -124,7 +125,8 @@ class SessionRow(SQLModel, table=True):
 
     __tablename__ = "session"
     __table_args__ = (
-        Index("ix_session_listing", "account_id", "state", "id"),
+        Index("ix_session_listing", "account_id", "state", "id", "finished_at"),
+        Index("ix_session_audio_path", "audio_path", sqlite_where=text("audio_path IS NOT NULL")),
         {"sqlite_autoincrement": True},  # a number once used is never used again
     )
     id: int | None = Field(default=None, primary_key=True)
@@ -327,6 +329,9 @@ class Message(SQLModel, table=True):
     )
     id: int | None = Field(default=None, primary_key=True)
     account_id: int = Field(sa_column=owned_by("account"))
+    session_id: int | None = Field(  # that it tells of: what is deleted is sent to nobody
+        default=None, foreign_key="session.id", ondelete="CASCADE", index=True
+    )
     event: str
     body: bytes = Field(sa_type=LargeBinary)
     created_at: datetime = Field(default_factory=now)

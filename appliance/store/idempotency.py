@@ -4,9 +4,9 @@ Kept is what the request made (an id), not the answer's text, which goes when it
 After draft-ietf-httpapi-idempotency-key-header.
 """
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
-from sqlmodel import Session, col, delete
+from sqlmodel import Session
 
 from appliance.errors import Conflict, Refused
 from appliance.store.entities import IdempotencyKey, now
@@ -46,8 +46,3 @@ def remember(session: Session, account_id: int, key: str, body_sha256: str, made
             account_id=account_id, key=key, body_sha256=body_sha256, status=201, answer=made
         )
     )
-
-
-def prune(session: Session, before: datetime) -> None:
-    """Forget keys from before that moment."""
-    session.exec(delete(IdempotencyKey).where(col(IdempotencyKey.created_at) <= before))

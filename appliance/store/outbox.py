@@ -175,10 +175,20 @@ def record(session: Session, results: Sequence[Tried], now: datetime) -> list[tu
     if not results:
         return []
     connection = session.connection()
+
+    def began(one: Tried) -> datetime:
+        return now - timedelta(milliseconds=one.ms)
+
     connection.execute(
         TRIED,
         [
-            {"id": one.id, "status": one.status, "error": one.error, "ms": one.ms, "now": now}
+            {
+                "id": one.id,
+                "status": one.status,
+                "error": one.error,
+                "ms": one.ms,
+                "now": began(one),
+            }
             for one in results
         ],
     )

@@ -134,7 +134,7 @@ def finish(
         reference=str(row.id),
     )
     body = json.dumps(public(row), ensure_ascii=False).encode()
-    webhooks.enqueue(session, row.account_id, webhooks.SESSION_CREATED, body)
+    webhooks.enqueue(session, row.account_id, webhooks.SESSION_CREATED, body, row.id)
     tell(session, "session.finished", session_id=row.id, account_id=row.account_id)
 
 

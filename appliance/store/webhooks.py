@@ -20,15 +20,20 @@ CHANCE_BITS = 80
 CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 
 
-def enqueue(session: Session, account_id: int, event: str, body: bytes) -> int:
-    """Write one delivery for every endpoint that asked for the event; return how many."""
+def enqueue(
+    session: Session, account_id: int, event: str, body: bytes, session_id: int | None = None
+) -> int:
+    """Write one delivery for every endpoint that asked for the event; return how many.
+
+    `session_id` is what it tells of: if that is deleted nothing of it is sent any more.
+    """
     endpoints = session.exec(
         select(Webhook).where(Webhook.account_id == account_id, Webhook.enabled)
     ).all()
     wanted = [e for e in endpoints if event in e.events]
     if not wanted:
         return 0
-    message = Message(account_id=account_id, event=event, body=body)
+    message = Message(account_id=account_id, session_id=session_id, event=event, body=body)
     session.add(message)
     session.flush()
     for endpoint in wanted:

@@ -1,15 +1,19 @@
--- What webhooks and the upkeep of a box need: the bytes of a message once for all its endpoints,
+-- What webhooks and the upkeep of a box need: the bytes of a message once for all its endpoints (they
+-- go when their session goes),
 -- when an endpoint failed for good, how long an account keeps things.
 CREATE TABLE message (
   id INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
   account_id INTEGER NOT NULL,
+  session_id INTEGER,
   event VARCHAR NOT NULL,
   body BLOB NOT NULL,
   created_at DATETIME NOT NULL,
   CONSTRAINT body_not_empty CHECK (length(body) > 0),
-  FOREIGN KEY(account_id) REFERENCES account (id) ON DELETE CASCADE
+  FOREIGN KEY(account_id) REFERENCES account (id) ON DELETE CASCADE,
+  FOREIGN KEY(session_id) REFERENCES session (id) ON DELETE CASCADE
 );
 CREATE INDEX ix_message_account_id ON message (account_id);
+CREATE INDEX ix_message_session_id ON message (session_id);
 
 CREATE TABLE delivery_of_message (
   id VARCHAR NOT NULL,
@@ -54,3 +58,8 @@ ALTER TABLE webhook ADD COLUMN deleted_at DATETIME;
 
 ALTER TABLE account ADD COLUMN retention_audio_days INTEGER;
 ALTER TABLE account ADD COLUMN retention_text_days INTEGER;
+
+-- So that a look for what is too old, or for the row of a file, reads an index and no texts.
+DROP INDEX ix_session_listing;
+CREATE INDEX ix_session_listing ON session (account_id, state, id, finished_at);
+CREATE INDEX ix_session_audio_path ON session (audio_path) WHERE audio_path IS NOT NULL;
