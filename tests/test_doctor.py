@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shlex
 import socket
 import sqlite3
 import subprocess
@@ -369,7 +370,7 @@ def test_beside_a_running_box_all_is_well(tmp_path):
 def test_a_backup_that_was_made_is_found_and_the_advice_without_one_makes_one(made):
     none = checkups_store.backup(made)
     assert none.state == "warning"
-    told = none.mend.replace("scribebox", f"{sys.executable} -m api.cli", 1)
+    told = none.mend.replace("scribebox", f"{shlex.quote(sys.executable)} -m api.cli", 1)
     subprocess.run(["sh", "-c", told], check=True, capture_output=True, timeout=60)
     assert checkups_store.backup(made).state == "ok"
 
