@@ -58,6 +58,7 @@ class Utterance:
     samples: Samples
     ended_by: EndedBy
     voiced_from: int  # position in the stream of its first voiced chunk: before it is pre-roll
+    voiced_to: int  # and after its last one: what follows is hangover
 
     @property
     def end_sample(self) -> int:
@@ -118,6 +119,26 @@ class Segmenter:
     def speaking(self) -> bool:
         """Tell whether an utterance is open."""
         return self._speaking
+
+    @property
+    def silent_ms(self) -> int:
+        """Return how long the silence at the end of the open utterance is so far."""
+        return self._silent_chunks * CHUNK_MS
+
+    @property
+    def end(self) -> int:
+        """Return the position in the stream after the last sample it was given."""
+        return self._start + sum(map(len, self._chunks))
+
+    def current(self) -> Samples:
+        """Return the sound from `settled` on: that of the open utterance, with its pre-roll."""
+        return np.concatenate(self._chunks) if self._chunks else np.zeros(0, np.int16)
+
+    def let_go(self, sample: int) -> None:
+        """Forget the sound of the open utterance before a position; what is left goes on."""
+        self._drop(max(0, min((sample - self._start) // CHUNK_SAMPLES, len(self._chunks) - 1)))
+        self._silent_chunks = min(self._silent_chunks, len(self._chunks))
+        self._continued = True
 
     @property
     def settled(self) -> int:
@@ -187,8 +208,8 @@ class Segmenter:
         utterance = None
         if len(voiced) * CHUNK_MS >= enough_ms:
             samples = np.concatenate(self._chunks[:chunks])
-            voiced_from = self._start + voiced[0] * CHUNK_SAMPLES
-            utterance = Utterance(self._start, samples, by, voiced_from)
+            first, last = (self._start + voiced[i] * CHUNK_SAMPLES for i in (0, -1))
+            utterance = Utterance(self._start, samples, by, first, last + CHUNK_SAMPLES)
         self._drop(chunks)
         self._silent_chunks = min(self._silent_chunks, len(self._chunks))
         self._continued = True

@@ -58,6 +58,7 @@ class Request:
     hotwords: tuple[str, ...] = ()
     word_times: bool = True
     short_window: bool = False  # encode no more than is needed: quicker, for those who wait
+    quick: bool = False  # greedy, and what is doubtful is left out: more comes in a moment
     gates: Gates = field(default_factory=Gates)
 
 
@@ -114,11 +115,10 @@ class Whisper:
         window = window_of(seconds)
         if request.short_window and known and window < FULL_WINDOW_SECONDS:
             heard = self._listen(samples, request, window)
-            if heard is not None:
-                return heard
+            if heard is not None or request.quick:
+                return heard or Heard((), request.language or "en")
         heard = self._listen(samples, request, FULL_WINDOW_SECONDS)
-        assert heard is not None
-        return heard
+        return heard or Heard((), request.language or "en")
 
     def _listen(self, samples: Samples, request: Request, window: int) -> Heard | None:
         """Transcribe in a window of so many seconds; None if a short one is not to be trusted."""
@@ -127,17 +127,21 @@ class Whisper:
         language = request.language or self._detect(encoded)
         tokenizer = self._tokenizer(language)
         prompt = self._prompt(tokenizer, request.hotwords)
-        decoded = self._decode(tokenizer, prompt, encoded, request.gates, seconds, language, 0.0)
+        beam = 1 if request.quick else beam_size(self.model.name)
+        decoded = self._decode(
+            tokenizer, prompt, encoded, request.gates, seconds, language, 0.0, beam
+        )
         reason = verdict(decoded, request.gates)
         doubtful = reason is not None or (
             decoded.mean_log_probability < request.gates.mean_log_probability
         )
-        if doubtful and window < FULL_WINDOW_SECONDS:
+        if doubtful and (window < FULL_WINDOW_SECONDS or request.quick):
             return None  # without slack a decoder loops: the full window decides
         if doubtful:
             again = self._decode(
-                tokenizer, prompt, encoded, request.gates, seconds, language, RETRY_TEMPERATURE
-            )
+                tokenizer, prompt, encoded, request.gates, seconds, language,
+                RETRY_TEMPERATURE, beam,
+            )  # fmt: skip
             reason_again = verdict(again, request.gates)
             if reason_again is None and (
                 reason is not None or again.mean_log_probability > decoded.mean_log_probability
@@ -189,6 +193,7 @@ class Whisper:
         seconds: float,
         language: str,
         temperature: float,
+        beam: int,
     ) -> Decoded:
         from faster_whisper.transcribe import get_suppressed_tokens
 
@@ -199,7 +204,7 @@ class Whisper:
         result = self._whisper.model.generate(
             encoded,
             [prompt],
-            beam_size=beam_size(self.model.name),
+            beam_size=beam,
             max_length=max_length,
             sampling_temperature=temperature or 1.0,
             sampling_topk=0 if temperature else 1,
