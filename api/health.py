@@ -15,7 +15,7 @@ from litestar.openapi import ResponseSpec
 
 from api.auth import OPEN
 from api.health_schemas import Check, Health, LastRun
-from api.monitoring import monitoring
+from api.threads import monitoring
 from appliance.box import Box
 from appliance.store import deliveries, figures
 from appliance.store.database import Database

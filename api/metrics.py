@@ -18,9 +18,9 @@ from api import box_metrics, sound_metrics, webhook_metrics
 from api.auth import needs
 from api.families import PREFIX, gauges
 from api.health import Nightly
-from api.monitoring import monitoring
 from api.openapi import answer
 from api.request_metrics import RequestMetrics
+from api.threads import monitoring
 from api.webhook_metrics import Sending
 from appliance.box import Box
 from scheduler.clock import Clock

@@ -17,9 +17,10 @@ from anyio.lowlevel import RunVar
 
 P = ParamSpec("P")
 T = TypeVar("T")
-WRITERS, DECODERS, MICROPHONES, TESTERS = "writers", "decoders", "microphones", "testers"
+WRITERS, DECODERS, MICROPHONES = "writers", "decoders", "microphones"
+TESTERS, MONITORS = "testers", "monitors"
 # beside the 40 that AnyIO has for all others
-THREADS = {WRITERS: 16, DECODERS: 4, MICROPHONES: 6, TESTERS: 16}
+THREADS = {WRITERS: 16, DECODERS: 4, MICROPHONES: 6, TESTERS: 16, MONITORS: 4}
 _limiters: RunVar[dict[str, CapacityLimiter]] = RunVar("limiters")
 
 
@@ -49,6 +50,16 @@ def recording(handler: Callable[P, T]) -> Callable[P, Awaitable[T]]:
     @functools.wraps(handler)
     async def run(*args: P.args, **kwargs: P.kwargs) -> T:
         return await in_thread(MICROPHONES, functools.partial(handler, *args, **kwargs))
+
+    return run
+
+
+def monitoring(handler: Callable[P, T]) -> Callable[P, Awaitable[T]]:
+    """Return a handler for monitors, whom uploads and searches never make wait."""
+
+    @functools.wraps(handler)
+    async def run(*args: P.args, **kwargs: P.kwargs) -> T:
+        return await in_thread(MONITORS, functools.partial(handler, *args, **kwargs))
 
     return run
 

@@ -115,10 +115,11 @@ class Whisper:
         window = window_of(seconds)
         if request.short_window and known and window < FULL_WINDOW_SECONDS:
             heard = self._listen(samples, request, window)
-            if heard is not None or request.quick:
-                return heard or Heard((), request.language or "en")
+            if heard is not None:
+                return heard
         heard = self._listen(samples, request, FULL_WINDOW_SECONDS)
-        return heard or Heard((), request.language or "en")
+        assert heard is not None
+        return heard
 
     def _listen(self, samples: Samples, request: Request, window: int) -> Heard | None:
         """Transcribe in a window of so many seconds; None if a short one is not to be trusted."""
@@ -135,7 +136,9 @@ class Whisper:
         doubtful = reason is not None or (
             decoded.mean_log_probability < request.gates.mean_log_probability
         )
-        if doubtful and (window < FULL_WINDOW_SECONDS or request.quick):
+        if doubtful and request.quick:
+            return Heard((), language)
+        if doubtful and window < FULL_WINDOW_SECONDS:
             return None  # without slack a decoder loops: the full window decides
         if doubtful:
             again = self._decode(

@@ -14,7 +14,7 @@ from box_client import account, box_of
 
 from api import health
 from api.health_schemas import Check
-from api.monitoring import monitoring
+from api.threads import monitoring
 from appliance.microphones import Listing
 from appliance.store import accounts
 from appliance.store.endpoints import FAILING, GONE
