@@ -15,8 +15,8 @@ NEAR_MS = 200  # how far two decodes may disagree about when a word was said
 class Agreement:
     """Hold the stable words of the open stretch, and the last hypothesis about what follows."""
 
-    def __init__(self) -> None:
-        self._last: Word | None = None  # that was taken out
+    def __init__(self, after: Word | None = None) -> None:
+        self._last = after  # that was taken out, or told before: it is not to be told again
         self.stable: list[Word] = []
         self.tentative: list[Word] = []
 

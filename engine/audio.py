@@ -12,7 +12,7 @@ import subprocess
 import sys
 import zlib
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Self
@@ -47,11 +47,12 @@ TRUNCATED_SECONDS = 0.5  # a declared length is rounded by up to a frame; more t
 
 @dataclass(frozen=True, slots=True)
 class DecodeLimits:
-    """What a child may use before it is ended."""
+    """What a child may use before it is ended, and what of the file it is to bring."""
 
     memory_bytes: int = 2 << 30  # address space, of which libraries alone map a few hundred MiB
     cpu_seconds: int = 3600
     audio_seconds: int = 100 * 3600  # a few kilobytes can claim years
+    channel: int | None = None  # this one alone, counted from 0; None: all of them mixed
 
 
 class Decoding:
@@ -62,7 +63,7 @@ class Decoding:
 
     The child is started at once, and its verdict on the file read on entering the block. `seconds`
     is the length the file declares (None if it doesn't), `media_type` what it is (None if there is
-    no common name), both known from then on.
+    no common name), `channels` how many it has: all known from then on.
     After the last block `warning` says whether the file was cut short or damaged.
     """
 
@@ -71,7 +72,7 @@ class Decoding:
         self.warning: str | None = None
         self.seconds: float | None = None
         self.media_type: str | None = None
-        self.samples = 0
+        self.channels = self.samples = 0
         self._limits = limits = limits or DecodeLimits()
         if not path.exists():
             raise AudioUnreadable(f"{path}: no such file")
@@ -85,7 +86,7 @@ class Decoding:
             if os.fstat(source.fileno()).st_size == 0:
                 raise AudioUnreadable(f"{path}: is empty (0 bytes)")
             self._child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "engine.decoder", *map(str, astuple(limits)[:2])],
+                [sys.executable, "-P", "-m", "engine.decoder", *arguments(limits)],
                 stdin=source,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
@@ -152,6 +153,7 @@ class Decoding:
             declared = json.loads(header)
             self.seconds = declared["seconds"]
             self.media_type = MEDIA_TYPES.get(declared["format"])
+            self.channels = declared["channels"]
         except BaseException:
             self.close()
             raise
@@ -164,6 +166,12 @@ class Decoding:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+
+def arguments(limits: DecodeLimits) -> list[str]:
+    """Return what a child is told of its limits."""
+    told = [limits.memory_bytes, limits.cpu_seconds]
+    return [str(number) for number in (*told, limits.channel) if number is not None]
 
 
 def bare_environment() -> dict[str, str]:

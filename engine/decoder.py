@@ -1,7 +1,8 @@
-"""The child process that reads other people's files: `python -m engine.decoder [LIMITS] <FILE`.
+"""The child process that reads other people's files: `python -m engine.decoder LIMITS <FILE`.
 
 The file comes as standard input; on standard output goes one line of JSON (what it is) and then
-16 kHz mono PCM (s16le); on standard error one line of JSON at the end: how it went.
+16 kHz PCM (s16le) of all channels mixed or of one; on standard error one line of JSON at the end:
+how it went.
 
 FFmpeg is a large parser fed by strangers, so this process can do next to nothing: its memory and
 processor time are limited, it has no path to the file, and once the file is open it may open no
@@ -9,6 +10,7 @@ other descriptor at all. A playlist (HLS, ffconcat) that names another file on t
 by the demuxer whitelist first and by that limit second.
 """
 
+import functools
 import importlib
 import io
 import json
@@ -40,8 +42,11 @@ class Source:
         self.read, self.seek, self.tell, self.seekable = raw.read, raw.seek, raw.tell, raw.seekable
 
 
-def decode(source: Any, out: BinaryIO) -> dict[str, Any]:
-    """Write the samples of `source` to `out`; return how much there was and how it ended."""
+def decode(source: Any, out: BinaryIO, channel: int | None = None) -> dict[str, Any]:
+    """Write the samples of `source` to `out`; return how much there was and how it ended.
+
+    `channel` is the one to write, counted from 0; None: all of them mixed.
+    """
     import av
 
     av.logging.set_level(None)
@@ -73,6 +78,7 @@ def decode(source: Any, out: BinaryIO) -> dict[str, Any]:
         "seconds": float(declared) if declared else None,
         "format": container.format.name,
         "codec": context.name if context else None,
+        "channels": context.channels if context else 0,
     }
     out.write(json.dumps(header).encode() + b"\n")
     if context is None:
@@ -83,7 +89,7 @@ def decode(source: Any, out: BinaryIO) -> dict[str, Any]:
         )
     samples = 0
     corrupt = [0]
-    for block in resampled(frames(container, stream, corrupt)):
+    for block in resampled(frames(container, stream, corrupt), channel):
         out.write(block)
         samples += len(block) // 2
     out.flush()
@@ -153,10 +159,11 @@ def frames(container: Any, stream: Any, corrupt: list[int]) -> Iterator[Any]:
                 raise Unreadable("is damaged: its packets can't be decoded") from None
 
 
-def resampled(decoded: Iterator[Any]) -> Iterator[bytes]:
+def resampled(decoded: Iterator[Any], channel: int | None = None) -> Iterator[bytes]:
     """Yield 16 kHz mono s16le; a change of rate or layout in mid-stream starts a new resampler."""
     import av
 
+    pcm = functools.partial(plane, channel=channel or 0)
     resampler, shape = None, None
     for frame in decoded:
         frame.pts = None
@@ -164,16 +171,19 @@ def resampled(decoded: Iterator[Any]) -> Iterator[bytes]:
         if now != shape:
             if resampler is not None:
                 yield from map(pcm, resampler.resample(None))
-            resampler, shape = av.AudioResampler("s16", "mono", SAMPLE_RATE), now
+            layout = "mono" if channel is None else frame.layout
+            resampler, shape = av.AudioResampler("s16p", layout, SAMPLE_RATE), now
         assert resampler is not None
         yield from map(pcm, resampler.resample(frame))
     if resampler is not None:
         yield from map(pcm, resampler.resample(None))
 
 
-def pcm(frame: Any) -> bytes:
-    """Return the bytes of one packed mono frame without FFmpeg's padding."""
-    return bytes(frame.planes[0])[: frame.samples * 2]
+def plane(frame: Any, channel: int) -> bytes:
+    """Return the bytes of one channel without FFmpeg's padding; silence where there is none."""
+    if channel >= len(frame.planes):
+        return bytes(frame.samples * 2)
+    return bytes(frame.planes[channel])[: frame.samples * 2]
 
 
 def confine(memory_bytes: int, cpu_seconds: int) -> None:
@@ -200,12 +210,13 @@ def warm_up() -> None:
 
 
 def main() -> int:
-    """Decode standard input and report in one line of JSON."""
+    """Decode standard input and report in one line of JSON; the last argument is the channel."""
+    channel = int(sys.argv[3]) if sys.argv[3:] else None
     warm_up()
     confine(memory_bytes=int(sys.argv[1]), cpu_seconds=int(sys.argv[2]))
     try:
         with open(0, "rb", buffering=0) as source, open(1, "wb", buffering=1 << 16) as out:
-            report = decode(Source(source), out)
+            report = decode(Source(source), out, channel)
         status = READABLE
     except Unreadable as error:
         report, status = {"error": str(error)}, REFUSED

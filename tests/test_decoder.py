@@ -91,7 +91,7 @@ def test_a_confined_child_can_open_nothing(secret):
         [sys.executable, "-P", "-c", CONFINED, str(secret)],
         stdin=subprocess.DEVNULL,
         capture_output=True,
-        timeout=30,
+        timeout=120,
         check=True,
     )
     said = json.loads(child.stdout.splitlines()[-1])
@@ -106,10 +106,11 @@ def test_a_decoder_run_by_hand_tells_what_it_is_and_how_it_went(secret):
             [sys.executable, "-P", "-m", "engine.decoder", str(2 << 30), "60"],
             stdin=file,
             capture_output=True,
-            timeout=30,
+            timeout=120,
             check=True,
         )
     header, pcm = child.stdout.split(b"\n", 1)
-    assert json.loads(header) == {"seconds": 9.0, "format": "wav", "codec": "pcm_s16le"}
+    told = {"seconds": 9.0, "format": "wav", "codec": "pcm_s16le", "channels": 1}
+    assert json.loads(header) == told
     assert np.array_equal(np.frombuffer(pcm, np.int16), tone(9, hertz=700, level=0.5))
     assert json.loads(child.stderr) == {"samples": 9 * 16_000, "corrupt": 0}

@@ -27,7 +27,7 @@ class SlowWhisper:
         (name,) = request.hotwords
         self.heard.append(name)
         self.began.set()
-        assert self.go.wait(10)
+        assert self.go.wait(60)
         if name == "bad":
             raise LanguageUnsupported("language 'xx'")
         return Heard((), "en")
@@ -43,7 +43,7 @@ def busy(whisper):
     """Run a worker that is at a window named "first" until `whisper.go` is set."""
     worker = Worker(lambda: whisper, patience_s=PATIENCE).start()
     submit(worker, "first", LONG)
-    assert whisper.began.wait(10)
+    assert whisper.began.wait(60)
     yield worker
     whisper.go.set()
     worker.stop()
@@ -59,7 +59,7 @@ def test_the_more_urgent_goes_first_and_equals_in_order(busy, whisper):
     tickets = [submit(busy, name, priority) for name, priority in wanted]
     whisper.go.set()
     for ticket in tickets:
-        assert ticket.result(10).language == "en"
+        assert ticket.result(60).language == "en"
     in_order = ["live 1", "live 2", "short 1", "short 2", "long 1", "long 2"]
     assert whisper.heard == ["first", *in_order]
 
@@ -70,7 +70,7 @@ def test_without_patience_the_oldest_goes_first_and_a_live_one_after_each(whispe
     tickets = [submit(worker, n, p) for n, p in zip(names, [LONG, LONG, SHORT, LIVE], strict=True)]
     whisper.go.set()
     for ticket in tickets:
-        ticket.result(10)
+        ticket.result(60)
     assert whisper.heard in (  # "first" may have been taken before the others came
         ["first", "live", "long", "short"],
         ["live", "first", "long", "short"],
@@ -79,7 +79,7 @@ def test_without_patience_the_oldest_goes_first_and_a_live_one_after_each(whispe
 
 
 def test_a_ticket_that_has_waited_too_long_is_chosen_before_a_live_one():
-    live, short, long = (Ticket(NOTHING, Request(), p) for p in Priority)
+    live, short, long = (Ticket(NOTHING, Request(), p) for p in (LIVE, SHORT, LONG))
     live.submitted, short.submitted, long.submitted = 30.0, 25.0, 10.0
     assert choose([live, short, long], patient_since=9.0) is live
     assert choose([live, short, long], patient_since=10.0) is long
@@ -101,21 +101,21 @@ def test_a_cancelled_ticket_is_never_heard(busy, whisper):
     given_up.cancel()
     assert busy.waiting == 1
     with pytest.raises(Cancelled):
-        given_up.result(10)
+        given_up.result(60)
     whisper.go.set()
-    other.result(10)
+    other.result(60)
     assert whisper.heard == ["first", "other"]
 
 
 def test_the_result_of_a_ticket_cancelled_while_it_runs_is_thrown_away(whisper):
     worker = Worker(lambda: whisper).start()
     running = submit(worker, "running", LIVE)
-    assert whisper.began.wait(10)
+    assert whisper.began.wait(60)
     running.cancel()
     with pytest.raises(Cancelled):
-        running.result(10)
+        running.result(60)
     whisper.go.set()
-    assert submit(worker, "next", LIVE).result(10) == Heard((), "en")
+    assert submit(worker, "next", LIVE).result(60) == Heard((), "en")
     worker.stop()
 
 
@@ -126,7 +126,7 @@ def test_a_ticket_may_be_cancelled_at_the_moment_it_is_done():
     start, wrong = threading.Barrier(2), []
 
     def end_all(end):
-        start.wait(10)
+        start.wait(60)
         for ticket in tickets:
             try:
                 end(ticket)
@@ -143,7 +143,7 @@ def test_a_ticket_may_be_cancelled_at_the_moment_it_is_done():
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(300)
     finally:
         sys.setswitchinterval(interval_s)
     assert wrong == []
@@ -154,22 +154,22 @@ def test_one_bad_window_harms_no_other(busy, whisper):
     bad, good = submit(busy, "bad", LIVE), submit(busy, "good", LONG)
     whisper.go.set()
     with pytest.raises(LanguageUnsupported):
-        bad.result(10)
-    assert good.result(10).language == "en"
+        bad.result(60)
+    assert good.result(60).language == "en"
 
 
 def test_what_waits_is_told_by_its_priority(busy):
     for name, priority in (("a", LIVE), ("b", LONG), ("c", LONG)):
         given_up = submit(busy, name, priority)
     given_up.cancel()
-    assert busy.queue == {LIVE: 1, SHORT: 0, LONG: 1}
+    assert busy.queue == {LIVE: 1, Priority.PARTIAL: 0, SHORT: 0, LONG: 1}
 
 
 def test_it_tells_for_how_long_it_has_been_at_a_window(busy, whisper):
     assert busy.alive and busy.busy_s > 0
     other = submit(busy, "other", LIVE)
     whisper.go.set()
-    other.result(10)
+    other.result(60)
     busy.stop()
     assert busy.busy_s == 0.0 and not busy.alive
 
@@ -177,11 +177,11 @@ def test_it_tells_for_how_long_it_has_been_at_a_window(busy, whisper):
 def test_it_adds_up_what_it_does(busy, whisper):
     bad, good = submit(busy, "bad", LIVE), submit(busy, "good", LONG)
     whisper.go.set()
-    good.result(10)
+    good.result(60)
     with pytest.raises(LanguageUnsupported):
-        bad.result(10)
+        bad.result(60)
     work = busy.tally.now()
-    assert (work.windows, work.failed) == ({"live": 0, "short": 0, "long": 2}, 1)
+    assert (work.windows, work.failed) == ({"live": 0, "partial": 0, "short": 0, "long": 2}, 1)
     assert work.waits["long"].counts[-1] == 2 and work.busy_s > 0
 
 
@@ -190,7 +190,7 @@ def test_a_failure_to_load_reaches_those_who_wait_and_those_who_come_later():
     missing = ModelUnavailable("model 'base': the package is not installed")
 
     def load():
-        assert waits.wait(10)
+        assert waits.wait(60)
         raise missing
 
     worker = Worker(load).start()
@@ -198,7 +198,7 @@ def test_a_failure_to_load_reaches_those_who_wait_and_those_who_come_later():
     early = submit(worker, "early", LIVE)
     waits.set()
     with pytest.raises(ModelUnavailable, match="not installed"):
-        early.result(10)
+        early.result(60)
     with pytest.raises(ModelUnavailable, match="not installed"):
         worker.model(10)
     with pytest.raises(ModelUnavailable, match="not installed"):
@@ -222,7 +222,7 @@ def test_a_model_that_takes_long_is_a_timeout_not_a_failure(whisper):
     loaded = threading.Event()
 
     def load():
-        assert loaded.wait(10)
+        assert loaded.wait(60)
         return whisper
 
     worker = Worker(load).start()
@@ -239,7 +239,7 @@ def test_stopping_cancels_what_waits_and_lets_the_running_window_end(busy, whisp
     stopper = threading.Thread(target=busy.stop, args=(10,))
     stopper.start()
     with pytest.raises(Cancelled):
-        waiting.result(10)
+        waiting.result(60)
     whisper.go.set()
     stopper.join(10)
     assert whisper.heard == ["first"]
