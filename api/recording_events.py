@@ -2,8 +2,10 @@
 
 Guarantee: every stored event reaches a listener once, in order, also one that comes back with
 Last-Event-ID after the box was restarted: the database is what is told from, the bus only says that
-it is worth looking. A listener holds no thread and nothing that grows; of levels, which are of the
-moment, the newest counts.
+it is worth looking. A listener holds no thread and nothing that grows; of levels and of partials,
+which are of the moment, the newest counts. A partial comes before the segments that its words
+become, and behind all segments before them. It is decoded only while somebody listens: each
+listener says every LOOK_S that it still takes what is sent.
 """
 
 import asyncio
@@ -74,8 +76,12 @@ async def watch_recording(
 ) -> Response[Any]:
     """Tell of a recording from its beginning, or from Last-Event-ID on, until it has ended.
 
-    `segment`, `gap`, `alarm` and `state` have an `id`; `level` (`{"dbfs"}`, once a second) has
-    none. The last event is the `state` done, recovered, failed or discarded.
+    `segment`, `gap`, `alarm` and `state` have an `id`. Of the moment, without one, are `level`
+    (`{"dbfs"}`, once a second) and, while somebody speaks, `partial` (`{"stable", "tentative",
+    "atSeconds"}`): what is said behind the last segment, up to that second of the recording. Each
+    replaces the one before; its `stable` words stay and are part of the next segments, its
+    `tentative` ones may change. Both are empty once that text is there. The last event is the
+    `state` done, recovered, failed or discarded.
     """
     feed = Feed(box, caller, recording_id, position_of(last_event_id))
     if not await anyio.to_thread.run_sync(feed.begin):
@@ -102,6 +108,8 @@ class Feed:
         self._woken = asyncio.Event()
         self._worth_looking = True
         self._levels: list[float | None] = []  # the newest, until it is sent
+        self._partial: Event | None = None  # the same
+        self._segment = 0  # the number of the last one that was sent
 
     def begin(self) -> bool:
         """Refuse what isn't there; tell whether there is, or will be, anything to hear."""
@@ -120,12 +128,15 @@ class Feed:
             yield event_stream.RETRY
             looked_at = said_at = time.monotonic()
             while True:
+                self._say_present()
                 if self._worth_looking or time.monotonic() - looked_at >= LOOK_S:
                     self._worth_looking, looked_at = False, time.monotonic()
                     news = await anyio.to_thread.run_sync(self._look)
                     for event in news.events:
                         yield event_stream.encode(event.kind, event.payload, event.sequence)
                         self._position, said_at = event.sequence, time.monotonic()
+                        if event.kind == recordings.SEGMENT:
+                            self._segment = event.sequence
                     if news.discarded:
                         yield event_stream.encode(recordings.STATE, DISCARDED)
                     if news.last:
@@ -135,6 +146,9 @@ class Feed:
                     dbfs = floored(self._levels.pop())
                     yield event_stream.encode("level", {"dbfs": dbfs})
                     said_at = time.monotonic()
+                if (partial := self._due_partial()) is not None:
+                    yield event_stream.encode("partial", partial)
+                    said_at = time.monotonic()
                 if time.monotonic() - said_at >= KEEP_ALIVE_S:
                     yield event_stream.KEEP_ALIVE
                     said_at = time.monotonic()
@@ -142,6 +156,21 @@ class Feed:
                     await self._wait(looked_at + LOOK_S - time.monotonic())
         finally:
             unsubscribe()
+
+    def _say_present(self) -> None:
+        """Tell the take that somebody looks at it."""
+        for take in self._box.recorder.takes:
+            if take.id == self._id:
+                take.watch()
+
+    def _due_partial(self) -> dict[str, Any] | None:
+        """Return the newest partial if its turn has come; what became a segment has none."""
+        event = self._partial
+        if event is None or event.values["after"] > self._position:
+            return None
+        self._partial = None
+        content: dict[str, Any] = event.values["content"]
+        return content if event.values["after"] >= self._segment else None
 
     async def _wait(self, timeout_s: float) -> None:
         """Wait until something was heard, or it is time to look anyway."""
@@ -151,7 +180,7 @@ class Feed:
 
     def _hear(self, event: Event) -> None:
         """Take note of what concerns this listener; runs in the thread that committed."""
-        if event.name in (recordings.EVENT, recordings.LEVEL):
+        if event.name in (recordings.EVENT, recordings.LEVEL, recordings.PARTIAL):
             concerned = event.values["recording_id"] == self._id
         else:
             concerned = event.name == keys.REVOKED
@@ -161,6 +190,8 @@ class Feed:
     def _wake(self, event: Event) -> None:
         if event.name == recordings.LEVEL:
             self._levels = [event.values["dbfs"]]
+        elif event.name == recordings.PARTIAL:
+            self._partial = event
         else:
             self._worth_looking = True
         self._woken.set()

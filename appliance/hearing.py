@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from appliance.partials import Line, Partials
 from appliance.store import recordings, sessions, vocabulary
 from appliance.store.database import Database
 from appliance.store.entities import Recording
@@ -49,6 +50,12 @@ class Hearing:
         self._settled = min(row.settled_samples, JournalReader(folder).samples)
         self._mid_speech = row.mid_speech
         self.on_text: Callable[[int], None] = lambda _: None  # told where an utterance ended
+        self.on_line: Callable[[Line, int], None] = lambda *_: None  # and the event it comes after
+        with database.read() as session:
+            self._last_event = recordings.last_event(session, row.id)
+        self._partials = Partials(
+            self._listen_for_now, lambda line: self.on_line(line, self._last_event)
+        )
         self._flushed = False
         self._queue: deque[tuple[Utterance, Ticket]] = deque()
         self._again: int | None = None  # where the utterance began that was tried a second time
@@ -59,6 +66,7 @@ class Hearing:
         for _, ticket in self._queue:
             ticket.cancel()
         self._queue.clear()
+        self._partials.reset()
         self._flushed = False
         self._uttered: deque[Utterance] = deque()  # not yet at the engine
         self._rest: Samples = np.zeros(0, np.int16)
@@ -104,9 +112,14 @@ class Hearing:
             whole = len(samples) // CHUNK_SAMPLES * CHUNK_SAMPLES
             self._rest, samples = samples[whole:], samples[:whole]
             decided = self._detector.probabilities(samples)
-            self._uttered += self._segmenter.push(samples, decided)
+            self._take(self._segmenter.push(samples, decided))
             self._settle_silence()
         return False
+
+    def _take(self, utterances: list[Utterance]) -> None:
+        for utterance in utterances:
+            self._partials.end(utterance)
+            self._uttered.append(utterance)
 
     def _settle_silence(self) -> None:
         """Note now and then that there was nothing to hear, so that it is not heard again."""
@@ -123,7 +136,9 @@ class Hearing:
         """Take what is left for the end of the stream; after `listen` has told that was all."""
         if not self._flushed:
             self._flushed = True
-            self._uttered += self._segmenter.flush(self._rest)
+            self._take(self._segmenter.flush(self._rest))
+            if not self._queue and not self._uttered:
+                self._partials.reset()
         self._submit()
 
     def collect(self) -> None:
@@ -133,8 +148,21 @@ class Hearing:
             segments = self._segments(utterance, ticket)
             if segments is None:
                 continue  # it is tried once more
-            self._keep(utterance, segments)
+            self._keep(utterance, self._partials.settle(utterance, segments, self._language))
             self._queue.popleft()
+            self._partials.commit(utterance, self._language)
+
+    def show(self) -> None:
+        """Show what is being said; after `listen` has told that was all.
+
+        Not while text is due, nor before the language is known: that would cost whole windows.
+        """
+        if self._queue or self._uttered or self._flushed or self._worker.state != "ready":
+            return
+        known = self._worker.model(0).languages
+        language = self._language or (known[0] if len(known) == 1 else None)
+        if language is not None:
+            self._partials.look(self._segmenter, language)
 
     def _warmed_up(self) -> Detector:
         """Return a detector that has heard the seconds before the first new sample."""
@@ -153,14 +181,19 @@ class Hearing:
         while len(self._queue) < AHEAD and (self._language or not self._queue):
             if not self._uttered:
                 return True
-            with self._database.read() as session:
-                hotwords = tuple(vocabulary.of(session, self._account_id).hotwords)
-            request = Request(language=self._language, hotwords=hotwords, short_window=True)
             utterance = self._uttered[0]
-            ticket = self._worker.submit(utterance.samples, request, Priority.LIVE)
+            ticket = self._worker.submit(utterance.samples, self._request(), Priority.LIVE)
             self._queue.append((utterance, ticket))
             self._uttered.popleft()
         return False
+
+    def _request(self, quick: bool = False) -> Request:
+        with self._database.read() as session:
+            hotwords = tuple(vocabulary.of(session, self._account_id).hotwords)
+        return Request(self._language, hotwords, short_window=True, quick=quick)
+
+    def _listen_for_now(self, samples: Samples, last: bool) -> Ticket:
+        return self._worker.submit(samples, self._request(quick=not last), Priority.PARTIAL)
 
     def _segments(self, utterance: Utterance, ticket: Ticket) -> list[Segment] | None:
         """Return the segments on the clock of the take; an utterance without text says why.
@@ -188,6 +221,7 @@ class Hearing:
         return [segment.moved(offset_ms) for segment in heard.segments]
 
     def _keep(self, utterance: Utterance, segments: list[Segment]) -> None:
+        last = self._last_event
         with self._database.write() as session:
             row = recordings.still(session, self._id)
             sessions.add_segments(session, self._session_id, segments)
@@ -195,9 +229,10 @@ class Hearing:
                 told = segment_as_dict(segment)
                 if segment.suppressed is not None:
                     told["reason"] = segment.suppressed
-                recordings.append_event(session, row, recordings.SEGMENT, told)
+                last = recordings.append_event(session, row, recordings.SEGMENT, told)
             row.settled_samples, row.mid_speech = utterance.end_sample, utterance.continues
             row.language = self._language
             session.add(row)
         self._settled, self._mid_speech = utterance.end_sample, utterance.continues
+        self._last_event = last
         self.on_text(utterance.end_sample)

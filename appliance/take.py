@@ -5,6 +5,7 @@ adopt a capture that outlived its server, and loses nothing.
 """
 
 import logging
+import math
 import threading
 import time
 
@@ -15,6 +16,7 @@ from appliance.capturing import FINAL, Capturing
 from appliance.errors import NotFound
 from appliance.finishing import Finishing
 from appliance.hearing import Hearing
+from appliance.partials import Line
 from appliance.store import recordings
 from appliance.store.database import Database
 from appliance.store.entities import Recording, RecordingState
@@ -28,6 +30,7 @@ log = logging.getLogger(__name__)
 TICK_S = 0.1
 RETRY_S = 2.0
 LEVEL_EVERY_S = 1.0
+WATCHED_S = 5.0  # so long a listener counts: it says every two seconds that it is there
 READ_SAMPLES = 10 * SAMPLE_RATE
 LEVEL_SAMPLES = 120 * SAMPLE_RATE
 
@@ -54,6 +57,8 @@ class Take:
         self._watch = JournalReader(capturing.folder)
         self._tally, self._counted_samples = tally, 0
         self._hearing.on_text = self._note_text
+        self._hearing.on_line = self._tell_line
+        self._watched_s = -math.inf
         self._levels, self._level_told_s = Levels(), 0.0
         self._alarms: frozenset[str] = frozenset()
         self._ending, self._closing = threading.Event(), False
@@ -85,6 +90,10 @@ class Take:
         self._wake.set()
         if self._thread.is_alive():
             self._thread.join(timeout_s)
+
+    def watch(self) -> None:
+        """Show for the next seconds what is being said: somebody looks."""
+        self._watched_s = time.monotonic()
 
     @property
     def recording(self) -> bool:
@@ -145,6 +154,8 @@ class Take:
                 self._ending.set()
         heard_all = self._hearing.listen()
         self._hearing.collect()
+        if heard_all and not ending and time.monotonic() - self._watched_s < WATCHED_S:
+            self._hearing.show()
         if ending and heard_all and not self.capturing.alive:
             self._hearing.flush()
             self._hearing.collect()
@@ -182,6 +193,10 @@ class Take:
     def _note_text(self, ended_sample: int) -> None:
         if self.recording:  # else the journal grows no more, and tells no time
             self._tally.text_delays.note((self._watch.samples - ended_sample) / SAMPLE_RATE)
+
+    def _tell_line(self, line: Line, after: int) -> None:
+        told = recordings.partial(self.id, self.account_id, after, line.as_dict())
+        self._database.bus.publish(told)
 
     def _tell_events(self) -> None:
         """Store the gaps of the journal; each of its lines counts once."""

@@ -133,10 +133,15 @@ class ServedBox:
             server.configuration(self.application, settings),
             self._listening.set,
             lambda: self.application.state.closing.begin(),
+            self._last_words,
         )
         self._thread = threading.Thread(target=self._server.run, args=([listener],), daemon=True)
         self._thread.start()
         assert self._listening.wait(WAIT_S)
+
+    async def _last_words(self) -> None:
+        """Let live streams end, as `serve` does."""
+        await self.application.state.connections.stop(3.0)
 
     @property
     def database(self):

@@ -14,7 +14,7 @@ from appliance.events import Event
 from appliance.store.database import tell
 from appliance.store.entities import Recording, RecordingEvent, RecordingState, SessionRow, now
 
-EVENT, LEVEL = "recording.event", "recording.level"
+EVENT, LEVEL, PARTIAL = "recording.event", "recording.level", "recording.partial"
 SEGMENT, GAP, ALARM, STATE = "segment", "gap", "alarm", "state"
 OPEN = (RecordingState.RECORDING, RecordingState.FINISHING)
 LISTED = 100
@@ -72,6 +72,15 @@ def level(recording_id: int, account_id: int, dbfs: float | None) -> Event:
     return Event(LEVEL, {"recording_id": recording_id, "account_id": account_id, "dbfs": dbfs})
 
 
+def partial(recording_id: int, account_id: int, after: int, content: dict[str, Any]) -> Event:
+    """Return the event of the moment that tells what is being said; it is not stored.
+
+    It follows the stored event `after`, and means nothing once another segment was told.
+    """
+    whose = {"recording_id": recording_id, "account_id": account_id}
+    return Event(PARTIAL, {**whose, "after": after, "content": content})
+
+
 def newest(session: Session, account_id: int) -> list[Recording]:
     """Return the account's recordings, the newest first, at most a hundred."""
     own = select(Recording).where(Recording.account_id == account_id)
@@ -112,15 +121,18 @@ def told_state(session: Session, row: Recording) -> None:
 
 def append_event(session: Session, row: Recording, kind: str, payload: dict[str, Any]) -> int:
     """Store an event, to be told once that is committed; return its number, from 1."""
-    last = session.exec(
-        select(func.max(RecordingEvent.sequence)).where(RecordingEvent.recording_id == row.id)
-    ).one()
-    sequence = (last or 0) + 1
     assert row.id is not None
+    sequence = last_event(session, row.id) + 1
     session.add(RecordingEvent(recording_id=row.id, sequence=sequence, kind=kind, payload=payload))
     session.flush()
     tell(session, EVENT, recording_id=row.id, account_id=row.account_id, sequence=sequence)
     return sequence
+
+
+def last_event(session: Session, recording_id: int) -> int:
+    """Return the number of the newest stored event; 0: there is none."""
+    own = RecordingEvent.recording_id == recording_id
+    return session.exec(select(func.max(RecordingEvent.sequence)).where(own)).one() or 0
 
 
 def events_after(
