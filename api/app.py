@@ -32,6 +32,9 @@ from api import (
 from api.auth import Authentication
 from api.dependencies import provided
 from api.lifespan import lifespan
+from api.listen import file as listen_file
+from api.listen import stream
+from api.openai import models, transcriptions, translations
 from appliance.box import Box
 from appliance.settings import Settings
 
@@ -78,6 +81,12 @@ ROUTES: list[Any] = [
     usage.check_limit,  # GET /v1/transcribe/usage/check-limit
     token.get_token,  # GET /v1/transcribe/token
     grant.grant_token,  # POST /v1/auth/grant
+    stream.listen,  # WS /v1/listen
+    listen_file.transcribe_file,  # POST /v1/listen
+    transcriptions.create_transcription,  # POST /v1/audio/transcriptions
+    translations.create_translation,  # POST /v1/audio/translations
+    models.list_models,  # GET /v1/models
+    models.get_model,  # GET /v1/models/{id}
     history.list_history,  # GET /v1/transcribe/history
     history.add_history,  # POST /v1/transcribe/history
     history.delete_history,  # DELETE /v1/transcribe/history/{id}

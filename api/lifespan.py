@@ -12,6 +12,7 @@ from litestar import Litestar
 from api.auth import Authenticator
 from api.closing import Closing
 from api.links import Links
+from api.listen.connections import Connections
 from appliance import box as appliance
 from appliance.box import Box
 from appliance.countdown import STOP_S, Countdown
@@ -58,6 +59,7 @@ async def start(app: Litestar, settings: Settings, url: str, stack: AsyncExitSta
     await anyio.to_thread.run_sync(recovery.recover, box.database, box.recorder)
     app.state.box, app.state.authenticator = box, Authenticator(box.database)
     app.state.closing, app.state.links = Closing(), Links(settings)
+    app.state.connections = Connections(box.database)
     own = this_machine(urlsplit(url).port or settings.port)
     app.state.destinations = Destinations(settings.webhook_allow, own)
     deliverer = Deliverer(box.database, Sender(app.state.destinations), box.webhook_secrets)

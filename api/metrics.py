@@ -14,7 +14,7 @@ from prometheus_client.core import Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from api import box_metrics, sound_metrics, webhook_metrics
+from api import box_metrics, listen_metrics, sound_metrics, webhook_metrics
 from api.auth import needs
 from api.families import PREFIX, gauges
 from api.health import Nightly
@@ -55,6 +55,7 @@ class Metrics:
             "duties": lambda: box_metrics.duties(clock),
             "capture": lambda: sound_metrics.capture(box.recorder),
             "engine": lambda: sound_metrics.engine(box.worker),
+            "listen": lambda: listen_metrics.listen(box.listeners),
             "webhooks": lambda: webhook_metrics.stored(box.database),
         }
         if sending is not None:

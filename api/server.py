@@ -2,7 +2,7 @@
 
 import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -21,22 +21,29 @@ ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # listening everywhere, and where t
 
 
 class Server(uvicorn.Server):
-    """Call `on_listening` once the port answers and `on_closing` when a signal comes."""
+    """Call `on_listening` once the port answers, `on_closing` when a signal comes, and so on."""
 
     def __init__(
         self,
         config: uvicorn.Config,
         on_listening: Callable[[], None],
         on_closing: Callable[[], None],
+        before_shutdown: Callable[[], Awaitable[None]],
     ) -> None:
         super().__init__(config)
         self._on_listening, self._on_closing = on_listening, on_closing
+        self._before_shutdown = before_shutdown
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Run the lifespan, bind, and say so."""
         await super().startup(sockets)
         if self.started and not self.should_exit:
             self._on_listening()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Let live streams have their last words, which uvicorn would cut off, and stop."""
+        await self._before_shutdown()
+        await super().shutdown(sockets)
 
     def handle_exit(self, sig: int, frame: Any) -> None:
         """Begin to stop."""
@@ -67,6 +74,7 @@ def configuration(
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=GRACE_S,
+        ws_ping_timeout=None,  # a pong may wait behind sound; who says nothing is noticed anyway
         ssl_certfile=certificate.path if certificate else None,
         ssl_keyfile=certificate.key if certificate else None,
     )

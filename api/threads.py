@@ -18,9 +18,9 @@ from anyio.lowlevel import RunVar
 P = ParamSpec("P")
 T = TypeVar("T")
 WRITERS, DECODERS, MICROPHONES = "writers", "decoders", "microphones"
-TESTERS, MONITORS = "testers", "monitors"
+TESTERS, MONITORS, LISTENERS = "testers", "monitors", "listeners"
 # beside the 40 that AnyIO has for all others
-THREADS = {WRITERS: 16, DECODERS: 4, MICROPHONES: 6, TESTERS: 16, MONITORS: 4}
+THREADS = {WRITERS: 16, DECODERS: 4, MICROPHONES: 6, TESTERS: 16, MONITORS: 4, LISTENERS: 16}
 _limiters: RunVar[dict[str, CapacityLimiter]] = RunVar("limiters")
 
 

@@ -10,7 +10,9 @@ from appliance.audio_folder import AudioFolder
 from appliance.capturing import CaptureOptions
 from appliance.countdown import STOP_S, Countdown
 from appliance.data_folder import DataFolder
+from appliance.direct import Direct
 from appliance.history_audio import HistoryAudio
+from appliance.listeners import Listeners
 from appliance.recorder import Recorder, RecorderOptions
 from appliance.secret import LOCAL_TOKENS, SIGNED_URLS, WEBHOOK_SECRETS
 from appliance.secret import load as load_secret
@@ -39,6 +41,8 @@ class Box:
     database: Database
     worker: Worker
     uploads: Uploads
+    direct: Direct
+    listeners: Listeners
     recorder: Recorder
     history_audio: HistoryAudio
     signatures: Signatures
@@ -102,6 +106,8 @@ def running(settings: Settings, url: str, countdown: Countdown | None = None) ->
         welcome.say_hello(database, uploads)
         uploads.start()
         stack.callback(lambda: uploads.stop(countdown.left_s()))
+        direct = direct_of(settings, folder, worker)
+        stack.callback(direct.close)
         recorder = Recorder(database, worker, audio, folder.recordings, recorder_options(settings))
         stack.callback(lambda: recorder.close(countdown.left_s()))
         secret = load_secret(folder.secret)
@@ -112,6 +118,8 @@ def running(settings: Settings, url: str, countdown: Countdown | None = None) ->
             database=database,
             worker=worker,
             uploads=uploads,
+            direct=direct,
+            listeners=Listeners(),
             recorder=recorder,
             history_audio=HistoryAudio(database, audio),
             signatures=Signatures(secret.key(SIGNED_URLS)),
@@ -120,6 +128,12 @@ def running(settings: Settings, url: str, countdown: Countdown | None = None) ->
             vendor=Vendor(database, tokens, settings.plans, cloud_of(settings)),
             new_admin_key=new_admin_key,
         )
+
+
+def direct_of(settings: Settings, folder: DataFolder, worker: Worker) -> Direct:
+    """Return who transcribes files for callers that wait."""
+    limit_bytes, refuse_bytes = settings.upload_limit_bytes, settings.disk_refuse_bytes
+    return Direct(worker, folder.path / "direct", limit_bytes, refuse_bytes, settings.language)
 
 
 def recorder_options(settings: Settings) -> RecorderOptions:

@@ -10,6 +10,7 @@ ScribeboxError
     Forbidden               403  the signature of a link is wrong or has expired
     Conflict                409  it makes sense, but not in the present state
     LimitReached            429  the words of the day or week are used up; holds the standing
+    Busy                    429  all places are taken; holds how soon to ask again
     CloudUnavailable        503  the cloud's engine was asked for and can't be had
     TooLarge                413  more bytes than the settings allow
     NoRoom                  507  the disk is too full to take it
@@ -73,6 +74,14 @@ class LimitReached(ScribeboxError):
             "transcription goes on: ask with engine=local or auto"
         )
         self.standing = standing
+
+
+class Busy(ScribeboxError):
+    """There is no place left; one may be free in `retry_after_s`."""
+
+    def __init__(self, message: str, retry_after_s: float) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
 
 
 class CloudUnavailable(ScribeboxError):

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from appliance.certificate import Certificate
 
 log = logging.getLogger("scribebox")
+LAST_WORDS_S = 3.0  # for live streams when the box stops
 SWITCH_S = 0.0005  # a thread that computes lets the event loop on sooner than Python's 5 ms
 
 
@@ -79,7 +80,12 @@ def serve(settings: Settings, watchdog: Watchdog) -> int:
             if part is not None:  # a signal may come before the box has started
                 part.begin()
 
-    box_server = server.Server(configuration, on_listening, on_closing)
+    async def before_shutdown() -> None:
+        connections = application.state.get("connections")
+        if connections is not None:
+            await connections.stop(LAST_WORDS_S)
+
+    box_server = server.Server(configuration, on_listening, on_closing, before_shutdown)
     # uvicorn's word for a start that failed, and the way to stop it, raised once it has
     with contextlib.suppress(SystemExit, KeyboardInterrupt):
         box_server.run([listener])
