@@ -21,7 +21,7 @@ from scheduler.sending import Outcome, Outgoing, Sender
 EVENT = webhooks.SESSION_CREATED
 SECRETS = WebhookSecrets(b"k" * 32)
 LOOPBACK = networks.read("127.0.0.0/8, ::1")
-WAIT_S = 30
+WAIT_S = 60
 RECEIVED = Outcome(200, None, 1)
 
 

@@ -19,7 +19,7 @@ from websockets.http11 import Request
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-WAIT_S = 10
+WAIT_S = 60
 GRANT = ("POST", "/v1/auth/grant")
 LISTEN = ("GET", "/v1/listen")
 LEGACY = '{{"err_code":"{code}","err_msg":"{text} {said}","request_id":"{id}"}}'

@@ -38,7 +38,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qs
 
-WAIT_S = 20
+WAIT_S = 60
 LINE_BYTES = 256 * 1024 * 1024  # the longest answer of the control port
 GIGABYTE = 1_000_000_000
 CHUNK = b" " * 65536

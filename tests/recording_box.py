@@ -5,18 +5,19 @@ import os
 import signal
 import subprocess
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 import httpx
 import numpy as np
-from running_box import WAIT_S, running
+from running_box import WAIT_S, running, successive
 from virtual_microphone import VirtualMicrophone, wait_until
 
 from engine.audio import read
 from engine.journal import JournalReader, capture_pid
 
 RECORDINGS, SESSIONS = "/api/v1/recordings", "/api/v1/audioscribe/sessions"
-DONE_WITHIN_S = 90
+DONE_WITHIN_S = 240
 
 
 class RecordingBox:
@@ -25,7 +26,9 @@ class RecordingBox:
     def __init__(self, data: Path, microphone: VirtualMicrophone, **settings: str) -> None:
         self.data, self.microphone = data, microphone
         self._settings = {"SCRIBEBOX_MODEL": "tiny.en", **settings}
-        self._stack = ExitStack()
+        self._stack, self._ahead = ExitStack(), ExitStack()
+        arguments = ("--port", "0", "--data", str(self.data))
+        self._server = partial(running, *arguments, **microphone.environment, **self._settings)
         self._players: list[subprocess.Popen[bytes]] = []
         self.outputs: list[str] = []
 
@@ -34,6 +37,7 @@ class RecordingBox:
 
     def __exit__(self, *_: object) -> None:
         self._stack.close()
+        self._ahead.close()
         for player in self._players:
             player.kill()
             player.wait(WAIT_S)
@@ -44,10 +48,7 @@ class RecordingBox:
 
     def up(self) -> "RecordingBox":
         """Start a server."""
-        environment = {**self.microphone.environment, **self._settings}
-        self.box = self._stack.enter_context(
-            running("--port", "0", "--data", str(self.data), **environment)
-        )
+        self.box = self._stack.enter_context(self._server())
         url = self.box.url
         key = (self.data / "admin.key").read_text().strip()
         self.client = self._stack.enter_context(
@@ -59,6 +60,11 @@ class RecordingBox:
             )
         )
         return self
+
+    def load_ahead(self) -> None:
+        """Have the program of the next server loaded while one runs, from now on."""
+        each = successive(*self._server.args, **self._server.keywords)
+        self._server = partial(self._ahead.enter_context(each))
 
     def kill(self, sign: signal.Signals = signal.SIGKILL) -> int:
         """End the server; the capture, if there is one, is on its own."""
@@ -103,6 +109,10 @@ class RecordingBox:
             lambda: reader.samples >= 16_000 * seconds, f"{seconds} s of sound", seconds + WAIT_S
         )
 
+    def wait_for_more(self, number: int, seconds: float) -> None:
+        """Wait until so much more sound is in the journal than there is now."""
+        self.wait_for_seconds(number, self.journal(number).samples / 16_000 + seconds)
+
     def journal(self, number: int) -> JournalReader:
         """Return a reader of the journal of a recording."""
         return JournalReader(self.data / "recordings" / str(number))
@@ -110,6 +120,13 @@ class RecordingBox:
     def capture(self, number: int) -> int | None:
         """Return the process that records."""
         return capture_pid(self.data / "recordings" / str(number))
+
+    def kill_capture(self, number: int) -> None:
+        """End the process that records as a crash would; return when it writes no more."""
+        pid = self.capture(number)
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: self.capture(number) != pid, "end of the capture")
 
     def session_of(self, number: int) -> dict:
         """Return the session of a finished recording."""

@@ -11,7 +11,7 @@ from virtual_microphone import wait_until
 from engine.capture import launch
 from engine.journal import JournalReader
 
-WAIT_S = 20
+WAIT_S = 60  # however busy the machine is
 SCRIPTED = Path(__file__).parent / "scripted_portaudio" / "sounddevice.py"
 
 

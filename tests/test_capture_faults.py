@@ -7,6 +7,8 @@ import pytest
 from running_capture import WAIT_S, capturing, scripted_portaudio
 from virtual_microphone import wait_until
 
+from appliance.capturing import END_S
+
 CYCLE = 20_000
 ENDLESS = {"sound": 600}
 
@@ -23,6 +25,7 @@ def breaks(samples):
     return [(int(at) + 1, int(steps[at])) for at in np.flatnonzero(steps)]
 
 
+@pytest.mark.long
 def test_an_overflow_is_a_gap_of_what_is_missing_at_its_place(tmp_path, script):
     script([{"sound": 1.5}, {"lose": 0.5}, {"sound": 0.5}, {"lose": 0.3}, ENDLESS])
     with capturing(tmp_path / "take") as run:
@@ -79,20 +82,21 @@ def test_a_device_that_dies_is_opened_again_and_the_time_without_it_is_a_gap(
     assert (lost.sample, gap.sample) == (16_000, 16_000)
     assert gap.seconds == pytest.approx(gap.at - lost.at, abs=0.1)
     back_off_s = 0.5 + len(refusals)
-    assert back_off_s < gap.seconds < back_off_s + 3  # what it takes to notice, and to start
+    assert back_off_s < gap.seconds < back_off_s + 10  # what it takes to notice, and to start
     assert breaks(run.samples()) == [(16_000, CYCLE - 16_000)]  # its numbers begin anew
 
 
-def test_a_stop_while_the_device_is_gone_ends_it_at_once(tmp_path, script):
+def test_a_stop_while_the_device_is_gone_ends_it(tmp_path, script):
     script([{"sound": 0.5}, {"finish": True}], [{"refuse": "gone"}])
     with capturing(tmp_path / "take") as run:
         run.wait_for("lost")
         openings = tmp_path / "portaudio" / "openings"
         wait_until(lambda: openings.read_text() == "2", "an attempt", WAIT_S)
-        asked = time.monotonic()
+        asked_at = time.time()
         assert run.end() == (0, "")
-        assert time.monotonic() - asked < 1
-        assert run.all("stopped")[0].cause == "asked"
+        (stopped,) = run.all("stopped")
+        assert stopped.cause == "asked"
+        assert stopped.at - asked_at < END_S  # else the server kills it
         assert len(run.all("lost")) == 1
 
 

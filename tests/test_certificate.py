@@ -15,6 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID
 from traced_disk import Disk, calls, reason_not_to_trace, tracer
+from virtual_microphone import wait_until
 
 from appliance import certificate, self_signed
 from appliance.certificate import Unusable, certificate_of
@@ -144,7 +145,8 @@ def test_a_power_cut_at_any_moment_leaves_a_pair_or_none(tmp_path):
     script = "import sys, pathlib; from appliance.self_signed import make\n" + (
         "make(pathlib.Path(sys.argv[1]) / 'tls', ['box'])\n" * 2
     )
-    subprocess.run([*tracer(trace), sys.executable, "-c", script, data], check=True, timeout=60)
+    subprocess.run([*tracer(trace), sys.executable, "-c", script, data], check=True, timeout=240)
+    wait_until(lambda: "+++ exited" in trace.read_text(), "trace")
     disk, states = Disk(data), []
     for number, call in enumerate(calls(trace.read_text())):
         if not disk.carry_out(call):

@@ -28,7 +28,7 @@ def test_a_holder_that_was_killed_holds_nothing(tmp_path):
         "with DataFolder(pathlib.Path(sys.argv[1])).make().held('serve'):\n"
         "    os.kill(os.getpid(), signal.SIGKILL)"
     )
-    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False, timeout=30)
+    subprocess.run([sys.executable, "-c", script, str(tmp_path)], check=False, timeout=120)
     with DataFolder(tmp_path).held("serve"):
         pass
 

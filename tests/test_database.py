@@ -24,7 +24,7 @@ def test_writers_at_once_queue_and_none_is_lost(database, account):
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
     with database.read() as session:
         assert session.get_one(Account, account).name == "40"
 

@@ -10,6 +10,7 @@ import traceback
 
 import pytest
 from fake_deepgram import fake_deepgram
+from receiver import refusing
 from websockets.sync.client import connect
 
 from engine import deepgram
@@ -18,7 +19,7 @@ from engine.errors import CloudRefused, CloudUnreachable, EngineError
 
 KEY = "0123456789abcdef-the-key-nobody-may-see"
 LEVELS = {name: logging.getLogger(name).level for name in ("httpx", "httpcore")}
-PATIENCE_S = deepgram.DEADLINE_S + 1
+PATIENCE_S = deepgram.DEADLINE_S + 5  # what a busy machine adds
 
 
 @pytest.fixture
@@ -114,7 +115,9 @@ def test_a_cloud_in_trouble_is_unreachable(fake, behave, said, requests):
     assert {path for _, path, _, _ in fake.requests} == {"/v1/auth/grant"}  # nothing is followed
 
 
-@pytest.mark.parametrize("first", ["500", "closed", "nothing", "drip"])
+@pytest.mark.parametrize(
+    "first", ["500", "closed", "nothing", pytest.param("drip", marks=pytest.mark.long)]
+)
 def test_the_second_try_may_succeed(fake, first):
     assert outcome_of(fake, f"{first} 200").token == fake.token
     assert len(fake.requests) == 2
@@ -141,9 +144,8 @@ def test_five_seconds_are_the_end_of_it_wherever_the_time_goes():
 
 
 def test_no_connection_is_named_by_its_cause():
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    (error,) = asked(Cloud(f"http://127.0.0.1:{port}", KEY))
+    with refusing() as url:
+        (error,) = asked(Cloud(url, KEY))
     assert isinstance(error, CloudUnreachable) and "refused the connection" in str(error)
     (error,) = asked(Cloud("https://deepgram.invalid", KEY))
     slow = "did not answer"  # a machine whose name server is out of reach

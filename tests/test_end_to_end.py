@@ -12,6 +12,7 @@ import time
 from datetime import UTC, datetime, timedelta
 
 import httpx
+import pytest
 from box_client import BASE
 from running_box import WAIT_S, clean_environment, running, scribebox
 from speech_fixtures import SPEECH, fixture, quiet_flac, words_wrong
@@ -67,6 +68,7 @@ def test_the_first_start_proves_that_the_box_works_and_sigterm_ends_it(tmp_path)
     assert usage == len(text.split())
 
 
+@pytest.mark.long
 def test_a_server_killed_in_the_first_job_finishes_it_after_the_next_start(tmp_path):
     arguments = ("--port", "0", "--data", str(tmp_path))
     with running(*arguments, SCRIBEBOX_MODEL="tiny.en") as box:
@@ -102,6 +104,7 @@ def test_a_box_without_a_model_starts_says_so_and_goes_on(tmp_path):
         assert "Traceback" not in box.output
 
 
+@pytest.mark.long
 def test_a_signal_while_it_starts_ends_it_without_a_trace(tmp_path):
     for wait_s in (0.6, 0.9, 1.2, 1.5):
         with running("--port", "0", "--data", str(tmp_path), SCRIBEBOX_MODEL="absent") as box:
@@ -119,6 +122,7 @@ def test_ctrl_c_ends_the_server(tmp_path):
     assert "SCRIBEBOX_MODEL" not in clean_environment()
 
 
+@pytest.mark.long
 def test_the_sample_waits_for_a_model_and_for_other_commands(tmp_path):
     data = ("--data", str(tmp_path))
     assert scribebox("accounts", "list", *data).returncode == 0  # makes the box before `serve`
@@ -170,7 +174,7 @@ def test_a_file_goes_in_over_http_and_comes_out_as_everything_there_is(tmp_path)
             assert client.get(f"{one}/", headers=headers).status_code == 404
             scopeless = new_key(client, box.url, ["metrics"])
             assert client.get(f"{url}/", headers=scopeless).status_code == 403
-            soon = (datetime.now(UTC) + timedelta(seconds=2)).isoformat()
+            soon = (datetime.now(UTC) + timedelta(seconds=3)).isoformat()
             expired = new_key(client, box.url, ["sessions:read"], expiresAt=soon)
             revoked = new_key(client, box.url, ["sessions:read"])
             key_id = revoked["Authorization"].split("_")[2]
@@ -184,6 +188,7 @@ def test_a_file_goes_in_over_http_and_comes_out_as_everything_there_is(tmp_path)
         assert "Traceback" not in box.output and found["originalTranscript"] not in box.output
 
 
+@pytest.mark.long
 def test_whoever_waits_for_a_job_is_told_when_the_box_stops(tmp_path):
     with running("--port", "0", "--data", str(tmp_path), SCRIBEBOX_MODEL="tiny.en") as box:
         box.wait_for("it is session 1$")

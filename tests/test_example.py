@@ -12,7 +12,7 @@ import httpx
 import pytest
 from fake_deepgram import fake_deepgram
 from running_box import WAIT_S, clean_environment, running
-from speech_fixtures import fixture
+from speech_fixtures import fixture, words_of, words_wrong
 
 EXAMPLE = Path(__file__).resolve().parent.parent / "examples" / "dictation.py"
 DICTATION = fixture("dictation")
@@ -183,3 +183,27 @@ def test_a_socket_that_is_refused_is_one_line_without_the_token(cloud, box):
 def test_without_a_key_it_says_which_variable_to_set():
     done = run(key="")
     assert done.returncode == 1 and "SCRIBEBOX_KEY" in done.stderr
+
+
+@pytest.fixture(scope="module")
+def offline(tmp_path_factory):
+    """Return a client of a box that has a model and no cloud."""
+    data = tmp_path_factory.mktemp("offline")
+    with running("--port", "0", "--data", str(data), SCRIBEBOX_MODEL="tiny.en") as server:
+        url = server.url
+        headers = {"Authorization": f"Bearer {(data / 'admin.key').read_text().strip()}"}
+        with httpx.Client(base_url=url, headers=headers, timeout=WAIT_S, trust_env=False) as client:
+            yield client
+        server.stop()
+
+
+def test_without_a_cloud_the_same_file_is_dictated_to_the_box_itself(offline):
+    done = run("--box", offline.base_url, DICTATION.path, key=key_of(offline))
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    heard = " ".join(done.stdout.split())
+    spoken = " ".join(utterance.text for utterance in DICTATION.utterances)
+    assert words_wrong(spoken, heard) <= 0.25 * len(words_of(spoken))
+    entry = newest(offline)
+    assert (entry["rawTranscript"], entry["model"]) == (heard, "whisper-tiny.en")
+    assert 0.5 < entry["confidence"] <= 1
+    assert audio_of(offline, entry) == DICTATION.path.read_bytes()

@@ -25,7 +25,7 @@ from scheduler.clock import Clock, Duty, Run
 PARTS = {"database", "disk", "engine", "microphone", "scheduler", "webhooks"}
 URL = "https://hooks.example/secret-token"
 JABRA = Device("Jabra: USB Audio (hw:1,0)", 1, 16_000, True)
-WAIT_S = 10
+WAIT_S = 60
 
 
 def checks(client):

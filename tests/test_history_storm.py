@@ -17,13 +17,15 @@ from dataclasses import dataclass, field
 import httpx
 import numpy as np
 import pytest
-from running_box import WAIT_S, running
+from running_box import WAIT_S, successive
 from speech_fixtures import fixture, write_wav
+from virtual_microphone import wait_until
 
 HISTORY = "/v1/transcribe/history"
 ENTRY = {"rawTranscript": "two words", "cleanedText": "two words", "durationMs": 900}
 WORDS = 2
 CLIENTS = 3
+MOST_ANSWERS = 30  # before a kill
 UNSURE = object()  # a request was cut off: it may have been carried out
 
 
@@ -124,23 +126,29 @@ def storm(tmp_path, rounds: int, seed: int) -> None:
         write_wav(tmp_path / "short.wav", noise[:3000]).read_bytes(),
     ]
     clients = [Client(random.Random(f"{seed} {n}"), sounds) for n in range(CLIENTS)]
-    for number in range(rounds + 1):
-        with (
-            running("--port", "0", "--data", str(data), SCRIBEBOX_MODEL="absent") as box,
-            ThreadPoolExecutor() as pool,
-        ):
-            url, key = box.url, (data / "admin.key").read_text().strip()
+    with successive("--port", "0", "--data", str(data), SCRIBEBOX_MODEL="absent") as run_next:
+        for _ in range(rounds):
+            with run_next() as box, ThreadPoolExecutor() as pool:
+                url, key = box.url, (data / "admin.key").read_text().strip()
+                check(data, clients)
+                wanted = answered(clients) + chance.randrange(MOST_ANSWERS)
+                working = [pool.submit(client.work, url, key) for client in clients]
+                wait_until(lambda wanted=wanted: answered(clients) >= wanted, "answers")
+                time.sleep(chance.uniform(0, 0.05))
+                assert box.stop(signal.SIGKILL) == -signal.SIGKILL, box.output
+            for one in working:
+                one.result()
+        with run_next() as box:
+            assert box.url
             check(data, clients)
-            if number == rounds:
-                assert box.stop() in (0, -signal.SIGTERM)
-                assert "Traceback" not in box.output, box.output
-                break
-            working = [pool.submit(client.work, url, key) for client in clients]
-            time.sleep(chance.uniform(0.05, 1.0))
-            assert box.stop(signal.SIGKILL) == -signal.SIGKILL, box.output
-        for one in working:
-            one.result()
+            assert box.stop() in (0, -signal.SIGTERM)
+            assert "Traceback" not in box.output, box.output
     print(seed, sum((client.answers for client in clients), Counter()))
+
+
+def answered(clients) -> int:
+    """Return how much was done for all of them."""
+    return sum(client.posted + client.answers.total() for client in clients)
 
 
 def check(data, clients) -> None:

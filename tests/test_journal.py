@@ -96,7 +96,7 @@ def test_what_is_written_is_what_is_read(tmp_path):
     started, gap = reader.events()
     assert started == JournalEvent("started", 0, 12.5, None, None, "desk")
     assert (gap.kind, gap.sample, gap.seconds, gap.cause) == ("gap", 3, 1.25, "overflow")
-    assert gap.at == pytest.approx(time.time(), abs=5)
+    assert gap.at == pytest.approx(time.time(), abs=60)
     assert reader.read(9).tolist() == [0, 1, 2, 3, 4]
     assert (tmp_path / PCM).stat().st_mode & 0o777 == 0o600
 
@@ -176,4 +176,4 @@ def test_a_beat_is_a_new_time(tmp_path):
     beat(tmp_path)
     os.utime(tmp_path / "heartbeat", (1, 1))
     beat(tmp_path)
-    assert (tmp_path / "heartbeat").stat().st_mtime == pytest.approx(time.time(), abs=5)
+    assert (tmp_path / "heartbeat").stat().st_mtime == pytest.approx(time.time(), abs=60)

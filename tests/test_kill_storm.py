@@ -17,7 +17,7 @@ from pathlib import Path
 import httpx
 import numpy as np
 import pytest
-from running_box import WAIT_S, RunningBox, running
+from running_box import WAIT_S, RunningBox, running, successive
 from speech_fixtures import fixture, words_wrong, write_wav
 
 from appliance.welcome import TITLE as WELCOME
@@ -100,19 +100,20 @@ def storm(tmp_path: Path, rounds: int, seed: int, small: int = 4, wait_s: float 
     still = np.zeros(BIG_SECONDS * BIG_RATE, np.int16)
     big = write_wav(tmp_path / "big.wav", still, still, rate=BIG_RATE).read_bytes()
     senders = [Sender(n, seed, big) for n in range(SENDERS)]
-    for number in range(rounds):
-        with (
-            running(*arguments, SCRIBEBOX_MODEL="tiny.en") as box,
-            client_of(box, data) as client,
-            ThreadPoolExecutor() as pool,
-        ):
-            while number % 2 and "being loaded" in client.get("/health").text:
-                time.sleep(0.1)  # in every other round the kill hits jobs, not the loading
-            sending = [pool.submit(sender.send, client, small) for sender in senders]
-            time.sleep(chance.uniform(0.05, 1.5))
-            assert box.stop(signal.SIGKILL) == -signal.SIGKILL, box.output
-        for sent in sending:
-            sent.result()
+    with successive(*arguments, SCRIBEBOX_MODEL="tiny.en") as run_next:
+        for number in range(rounds):
+            with (
+                run_next() as box,
+                client_of(box, data) as client,
+                ThreadPoolExecutor() as pool,
+            ):
+                while number % 2 and "being loaded" in client.get("/health").text:
+                    time.sleep(0.1)  # in every other round the kill hits jobs, not the loading
+                sending = [pool.submit(sender.send, client, small) for sender in senders]
+                time.sleep(chance.uniform(0.05, 1.5))
+                assert box.stop(signal.SIGKILL) == -signal.SIGKILL, box.output
+            for sent in sending:
+                sent.result()
     fates = {title: fate for sender in senders for title, fate in sender.fates.items()}
     print(seed, sum((sender.answers for sender in senders), Counter()), Counter(fates.values()))
     with running(*arguments, SCRIBEBOX_MODEL="tiny.en") as box:
@@ -192,4 +193,4 @@ def check_data(data: Path, fates: dict[str, str]) -> None:
 
 @pytest.mark.long
 def test_kill_9_over_and_over_loses_and_doubles_nothing(tmp_path):
-    storm(tmp_path, rounds=20, seed=2, wait_s=300)
+    storm(tmp_path, rounds=20, seed=2, small=3, wait_s=600)

@@ -19,7 +19,7 @@ from virtual_microphone import VirtualMicrophone, missing, wait_until
 pytestmark = [
     pytest.mark.skipif(missing() is not None, reason=str(missing())),
 ]
-PLAYED_S = 150
+PLAYED_S = 240  # longer than twenty starts take on a slow machine
 MOST_LOST_S = 1.0
 BACK_WITHIN_S = 5.0
 JITTER_S = 0.2  # of clocks against each other
@@ -77,17 +77,18 @@ def test_a_server_killed_twenty_times_costs_the_recording_nothing(
 def kill_storm(box, microphone, numbered, tmp_path, kills, seed):
     played, path = numbered
     chance = random.Random(seed)
+    box.load_ahead()
     number = box.start()
     capture = box.capture(number)
     box.play(path)
     for _ in range(kills):
-        time.sleep(chance.uniform(0.1, 2.5))
+        time.sleep(chance.uniform(0.1, 1.3))
         box.kill()
-        time.sleep(chance.uniform(0, 1))
+        time.sleep(chance.uniform(0, 0.5))
         box.up()
         assert box.status(number)["state"] == "recording"
         assert box.capture(number) == capture  # adopted
-    time.sleep(1)
+    box.wait_for_more(number, 1)
     done = finish(box, number)
     assert done["gaps"] == []
     assert abs(done["capturedSeconds"] - done["elapsedSeconds"]) < JITTER_S
@@ -100,15 +101,11 @@ def test_a_capture_that_is_killed_is_back_and_the_hole_is_told(box, microphone, 
     number = box.start()
     box.play(path)
     box.wait_for_seconds(number, 4)
-    killed_at = time.monotonic()
-    before = box.capture(number)
-    samples = box.journal(number).samples
-    os.kill(before, signal.SIGKILL)
-    wait_until(lambda: box.journal(number).samples > samples + RATE // 2, "sound", 10)
-    assert time.monotonic() - killed_at < BACK_WITHIN_S + 1
-    box.wait_for_seconds(number, 8)
+    box.kill_capture(number)
+    box.wait_for_more(number, 2)
     done = finish(box, number)
     assert [gap["cause"] for gap in done["gaps"]] == ["capture killed"]
+    assert done["gaps"][0]["seconds"] < BACK_WITHIN_S
     check_gap(box, number, played, tmp_path, done)
 
 
@@ -127,12 +124,11 @@ def test_server_and_capture_killed_at_once_go_on_after_a_start(box, microphone, 
     number = box.start()
     box.play(path)
     box.wait_for_seconds(number, 4)
-    capture = box.capture(number)
     box.kill()
-    os.kill(capture, signal.SIGKILL)
-    time.sleep(2)
+    box.kill_capture(number)
+    time.sleep(2)  # an outage
     box.up()
-    box.wait_for_seconds(number, 7)
+    box.wait_for_more(number, 2)
     done = finish(box, number)
     assert [gap["cause"] for gap in done["gaps"]] == ["outage"]
     check_gap(box, number, played, tmp_path, done)
@@ -144,9 +140,8 @@ def test_what_was_cut_off_long_ago_becomes_a_session_by_itself(box, microphone, 
     number = box.start()
     box.play(path)
     box.wait_for_seconds(number, 4)
-    capture = box.capture(number)
     box.kill()
-    os.kill(capture, signal.SIGKILL)
+    box.kill_capture(number)
     folder = box.data / "recordings" / str(number)
     with (folder / "audio.pcm").open("ab") as torn:
         torn.write(b"\x01")  # half a sample
@@ -164,15 +159,17 @@ def test_a_microphone_that_is_unplugged_is_a_gap(box, microphone, numbered):
     number = box.start()
     box.play(path)
     box.wait_for_seconds(number, 3)
+    away_at = time.monotonic()
     microphone.unplug()
-    wait_until(lambda: "deviceLost" in box.status(number)["alarms"], "an alarm", 5)
-    time.sleep(3)
+    wait_until(lambda: "deviceLost" in box.status(number)["alarms"], "an alarm")
+    time.sleep(max(away_at + 5 - time.monotonic(), 0))
     microphone.plug()
-    samples = box.journal(number).samples
-    wait_until(lambda: box.journal(number).samples > samples + 2 * RATE, "sound", 15)
+    box.wait_for_more(number, 0.5)
+    back_at = time.monotonic()
+    box.wait_for_more(number, 1.5)
     done = finish(box, number)
     assert [gap["cause"] for gap in done["gaps"]] == ["device lost"]
-    assert 3 <= done["gaps"][0]["seconds"] <= 12
+    assert 4.5 <= done["gaps"][0]["seconds"] <= back_at - away_at + JITTER_S
     assert done["gaps"][0]["atSeconds"] >= 3 - MOST_LOST_S
     assert abs(
         done["elapsedSeconds"] - done["capturedSeconds"] - done["gaps"][0]["seconds"]
@@ -190,8 +187,7 @@ def test_a_sound_server_that_dies_is_a_gap(box, microphone, numbered):
     microphone.kill_server()
     time.sleep(2)
     microphone.restart_server()
-    samples = box.journal(number).samples
-    wait_until(lambda: box.journal(number).samples > samples + 2 * RATE, "sound", 15)
+    box.wait_for_more(number, 2)
     done = finish(box, number)
     assert [gap["cause"] for gap in done["gaps"]] == ["device lost"]
 
@@ -267,7 +263,7 @@ def test_a_disk_that_fills_up_ends_the_recording_with_what_there_is(tmp_path, mi
 def test_a_recording_without_any_sound_is_told_as_failed_and_leaves_nothing(box, microphone):
     number = box.start()
     box.kill()
-    os.kill(box.capture(number), signal.SIGKILL)
+    box.kill_capture(number)
     folder = box.data / "recordings" / str(number)
     (folder / "audio.pcm").write_bytes(b"")
     (folder / "events.jsonl").write_bytes(b"")

@@ -177,7 +177,9 @@ def test_whatever_strangers_ask_for_there_is_one_series_of_it(watched):
     assert len(counted) <= 3
 
 
-def test_refusals_for_a_key_are_counted_by_their_reason(watched):
+def test_refusals_for_a_key_are_counted_by_their_reason(watched, monkeypatch):
+    attempts = watched.application.state.authenticator.attempts
+    monkeypatch.setattr(attempts, "_clock", lambda: 1000.0)  # all within the same second
     for key in ("wrong", "wrong", "wrong"):
         watched.get(BASE, headers={"Authorization": f"Bearer {key}"})
     watched.get(BASE, headers=bearer(watched, "metrics"))
@@ -300,7 +302,7 @@ def test_the_engine_tells_what_it_is_what_it_did_and_what_waits():
 
         def transcribe(self, audio, request):
             began.set()
-            assert go.wait(10)
+            assert go.wait(60)
             if not len(audio):
                 raise ValueError("nothing")
             return Heard((held_back,), "en")
@@ -308,15 +310,15 @@ def test_the_engine_tells_what_it_is_what_it_did_and_what_waits():
     worker = Worker(Fake).start()
     audio = np.zeros(32_000, np.int16)
     tickets = [worker.submit(audio, Request(), p) for p in (Priority.LIVE, Priority.LONG)]
-    assert began.wait(10)
+    assert began.wait(60)
     tickets.append(worker.submit(audio[:0], Request(), Priority.SHORT))
     busy = samples(sound_metrics.engine(worker))
     assert busy[("engine_queue_windows", ("priority", "short"))] == 1
     go.set()
     for ticket in tickets[:2]:
-        ticket.result(10)
+        ticket.result(60)
     with pytest.raises(ValueError, match="nothing"):
-        tickets[2].result(10)
+        tickets[2].result(60)
     worker.stop()
     found = samples(sound_metrics.engine(worker))
     assert found[("engine_state", ("state", "ready"))] == 1
@@ -347,7 +349,7 @@ def test_recordings_that_run_tell_of_the_worst_one():
             capturing=SimpleNamespace(last_sample_s=now().timestamp() - behind_s),
         )
 
-    takes = [take(2, -30.0), take(5, -40.0, "silent"), take(99, -99.0, recording=False)]
+    takes = [take(2, -30.0), take(50, -40.0, "silent"), take(99, -99.0, recording=False)]
     found = samples(sound_metrics.capture(SimpleNamespace(tally=tally, takes=takes)))
     assert found[("captures_running",)] == 2
     assert found[("captured_seconds_total",)] == 12.5
@@ -355,8 +357,8 @@ def test_recordings_that_run_tell_of_the_worst_one():
     assert found[("capture_overflows_total",)] == 1
     assert found[("capture_gap_seconds_total", ("cause", "overflow"))] == 0.25
     assert found[("capture_alarms", ("alarm", "silent"))] == 1
-    assert found[("capture_behind_seconds",)] == 5
-    assert found[("capture_last_sample_age_seconds",)] == pytest.approx(5, abs=1)
+    assert found[("capture_behind_seconds",)] == 50
+    assert found[("capture_last_sample_age_seconds",)] == pytest.approx(50, abs=20)
     assert found[("capture_level_dbfs",)] == -40
     assert found[("utterance_text_delay_seconds_bucket", ("le", "1.5"))] == 1
     assert found[("utterance_text_delay_seconds_bucket", ("le", "1"))] == 0
@@ -396,16 +398,16 @@ def test_a_recording_is_seen_by_those_who_watch_and_so_is_its_loss(tmp_path):
         box.play(fixture("dictation").path)
         box.wait_for_seconds(number, 2)
         assert health() == {"status": "ok", "detail": "recording"}
+        wait_until(lambda: counted()[("captured_seconds_total",)] >= 2, "count of it")
         running = counted()
         assert running[("captures_running",)] == 1
-        assert running[("captured_seconds_total",)] >= 1.5
         assert running[("capture_last_sample_age_seconds",)] < 5
         own.unplug()
-        wait_until(lambda: "lost" in str(health()["detail"]), "word of the loss", 5)
+        wait_until(lambda: "lost" in str(health()["detail"]), "word of the loss")
         own.plug()
-        wait_until(lambda: health()["status"] == "ok", "an end of the loss", 15)
+        wait_until(lambda: health()["status"] == "ok", "an end of the loss")
         text = ("utterance_text_delay_seconds_count",)
-        wait_until(lambda: counted()[text] >= 1, "text", 15)
+        wait_until(lambda: counted()[text] >= 1, "text")
         box.stop(number)
         done = box.wait_for_state(number, "done")
         over = counted()

@@ -8,7 +8,7 @@ from appliance.microphones import FRESH_S, Microphones
 from engine.errors import MicrophoneUnavailable
 from engine.microphone import Device
 
-WAIT_S = 10
+WAIT_S = 60
 JABRA = Device("Jabra: USB Audio (hw:1,0)", 1, 16_000, True)
 
 

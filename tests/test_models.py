@@ -295,7 +295,7 @@ def pull(own, name, endpoint, home):
         env={"PATH": os.environ["PATH"], "HOME": str(home), "HF_ENDPOINT": endpoint},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,
     )
 
 

@@ -19,7 +19,7 @@ from scheduler.backup import Nightly
 HOUR = timedelta(hours=1)
 NIGHT = datetime(2026, 3, 10, 3, 0, tzinfo=UTC)
 NOON = datetime(2026, 3, 10, 12, 0, tzinfo=UTC)
-WAIT_S = 30
+WAIT_S = 60
 
 
 @pytest.fixture(scope="module")

@@ -17,9 +17,9 @@ def test_assignments_come_in_one_message(tmp_path, monkeypatch, kind):
     with ServiceManager(address) as systemd:
         monkeypatch.setenv("NOTIFY_SOCKET", address)
         notify.notify(notify.READY, notify.status("at home;\n two recordings"))
-        assert systemd.read(10) == ["READY=1", "STATUS=at home; two recordings"]
+        assert systemd.read() == ["READY=1", "STATUS=at home; two recordings"]
         notify.notify(notify.more_time(1.5))
-        assert systemd.read(10) == ["EXTEND_TIMEOUT_USEC=1500000"]
+        assert systemd.read() == ["EXTEND_TIMEOUT_USEC=1500000"]
 
 
 @pytest.mark.parametrize("address", [None, "", "vsock:2:1234", "/no/such/socket", "@nobody", "x"])

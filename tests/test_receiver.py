@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 import pytest
 import receiver
 
-TIMEOUT_S = 10
+TIMEOUT_S = 60
 
 
 @pytest.fixture(scope="module")

@@ -14,6 +14,7 @@ from appliance.finishing import Finishing
 from engine.worker import Worker
 
 pytestmark = pytest.mark.skipif(missing() is not None, reason=str(missing()))
+PLAYING_S = 120
 
 
 @pytest.fixture(scope="module")
@@ -28,11 +29,16 @@ def box(tmp_path, microphone):
         yield running_box
 
 
+def hear(box, number, spoken):
+    """Let a recording hear all of a file, also what is on its way through the sound server."""
+    assert box.play(spoken.path).wait(PLAYING_S) == 0
+    box.wait_for_more(number, 0.5)
+
+
 def test_what_is_said_becomes_a_session(box, microphone, tmp_path):
     spoken = fixture("dictation")
     number = box.start(title="Standup", tags="a,b")
-    assert box.play(spoken.path).wait(60) == 0
-    time.sleep(0.3)  # what is still on its way through the sound server
+    hear(box, number, spoken)
     running = box.status(number)
     assert running["state"] == "recording"
     box.stop(number)
@@ -55,7 +61,7 @@ def test_without_a_model_it_records_and_the_text_comes_once_there_is_one(tmp_pat
     spoken = fixture("dictation")
     with RecordingBox(tmp_path / "box", microphone, SCRIBEBOX_MODEL="absent") as box:
         number = box.start()
-        assert box.play(spoken.path).wait(60) == 0
+        hear(box, number, spoken)
         box.stop(number)
         wait_until(lambda: box.capture(number) is None, "the end of the capture")
         assert box.status(number)["state"] == "finishing"
@@ -91,7 +97,7 @@ def test_what_is_discarded_is_gone(box):
 def test_a_recording_ends_by_itself_after_its_time(box):
     number = box.start(maxSeconds=2)
     done = box.wait_for_state(number, "done")
-    assert 2 <= done["capturedSeconds"] < 4
+    assert 2 <= done["capturedSeconds"] < 10  # a busy machine notices later
     assert box.session_of(number)["title"].startswith("Recording of 20")
     assert box.session_of(number)["note"] == ""
 
@@ -99,7 +105,7 @@ def test_a_recording_ends_by_itself_after_its_time(box):
 @pytest.mark.long
 def test_silence_raises_an_alarm(box):
     number = box.start()
-    wait_until(lambda: box.status(number)["alarms"] == ["silent"], "an alarm", 15)
+    wait_until(lambda: box.status(number)["alarms"] == ["silent"], "an alarm")
     assert box.status(number)["level"] < -70
     box.stop(number)
     box.wait_for_state(number, "done")
@@ -112,7 +118,7 @@ def test_an_upload_meanwhile_delays_no_text(box, microphone):
     upload = box.client.post(f"{SESSIONS}/", content=fixture("meeting").path.read_bytes())
     assert upload.status_code == 202
     number = box.start()
-    assert box.play(spoken.path).wait(60) == 0
+    hear(box, number, spoken)
     box.stop(number)
     box.wait_for_state(number, "done")
     assert words_wrong(spoken.text, box.session_of(number)["originalTranscript"]) <= 1
@@ -124,7 +130,7 @@ def test_a_microphone_that_is_away_to_the_end_is_a_gap_too(tmp_path):
         number = box.start()
         box.wait_for_seconds(number, 2)
         own.unplug()
-        wait_until(lambda: "deviceLost" in box.status(number)["alarms"], "an alarm", 5)
+        wait_until(lambda: "deviceLost" in box.status(number)["alarms"], "an alarm")
         time.sleep(1)
         box.stop(number)
         done = box.wait_for_state(number, "done")

@@ -10,7 +10,7 @@ import pytest
 from scheduler import resolving
 from scheduler.resolving import LookupFailed, Resolver, numeric
 
-WAIT_S = 10
+WAIT_S = 60
 
 
 def entries(*addresses):

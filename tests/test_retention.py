@@ -96,7 +96,9 @@ def fate(age, state, tags, audio, audio_days, text_days):
 
 
 @settings(
-    max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture], derandomize=True
+    max_examples=12,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+    derandomize=True,
 )
 @given(
     st.tuples(days, days, days, days, st.sampled_from([0, 1, 30]), st.sampled_from([0, 5, 90])),
@@ -108,7 +110,10 @@ def test_exactly_what_is_too_old_goes(box, kept, some_sessions, some_dictations)
 
 
 @pytest.mark.long
-@settings(max_examples=200, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=200,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
 @given(
     st.tuples(days, days, days, days, st.sampled_from([0, 1, 30]), st.sampled_from([0, 5, 90])),
     st.lists(one_session, max_size=25),

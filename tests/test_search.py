@@ -126,7 +126,7 @@ def test_a_query_that_is_too_long_is_refused():
         search.expression(1, "x" * 501, None)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(words=st.text(max_size=60), tag=st.none() | st.text(max_size=20))
 def test_no_query_is_an_error(database, account, words, tag):
     found(database, account, words, tag)

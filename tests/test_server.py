@@ -104,7 +104,7 @@ def test_who_never_ends_the_handshake_holds_up_nobody(open_box):
             stack.callback(connection.close)
             if number % 2:
                 connection.sendall(b"\x16\x03\x01\x02\x00\x01")  # the beginning of a greeting
-        with client(open_box, verify=trusting(open_box.cert), timeout=10) as known:
+        with client(open_box, verify=trusting(open_box.cert), timeout=WAIT_S) as known:
             for _ in range(3):
                 assert known.get(f"https://localhost:{open_box.port}{SESSIONS}").is_success
 

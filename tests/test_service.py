@@ -27,7 +27,7 @@ ROOT = Path(__file__).resolve().parent.parent
 UNIT = ROOT / "systemd" / "scribebox.service"
 MOST_EXPOSED = 20  # tenths
 USER = 64_321  # nobody has this number
-WAIT_S = 60
+WAIT_S = 120
 needs_systemd = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd is missing: apt install systemd"
 )

@@ -117,7 +117,7 @@ def delivering(box, there):
     assert box.client.post("/api/v1/webhooks", json={"url": url}).status_code == 201
     sample = (SPEECH / "dictation.flac").read_bytes()
     assert box.client.post(f"{SESSIONS}/?wait=true", content=sample).status_code == 201
-    there.wait_for(1, timeout_s=30)
+    there.wait_for(1)
 
 
 def busy(box, played, long_file, stack):
@@ -128,12 +128,13 @@ def busy(box, played, long_file, stack):
     answer = box.client.post(f"{SESSIONS}/?title=long", content=long_file.read_bytes())
     assert answer.status_code == 202
     job = answer.json()["job"]
-    short = box.client.post(f"{SESSIONS}/?title=waiting", content=long_file.read_bytes())
+    short = (SPEECH / "dictation.flac").read_bytes()
+    waiting = box.client.post(f"{SESSIONS}/?title=waiting", content=short)
     half_sent(box, stack)
     box.wait_for_seconds(number, 5)
     for listener in listeners:
-        assert listener.heard.wait(30)
-    return number, job, short.json()["job"], listeners
+        assert listener.heard.wait(60)
+    return number, job, waiting.json()["job"], listeners
 
 
 def wait_for_progress(box, job):
@@ -155,7 +156,7 @@ def stop(box):
 def check_streams(listeners):
     """Check that every stream came to an orderly end."""
     for listener in listeners:
-        assert listener.ended.wait(10)
+        assert listener.ended.wait(60)
         assert listener.error is None
         assert "state" in listener.kinds
 
@@ -187,14 +188,14 @@ def test_a_box_that_is_at_everything_ends_in_time_and_loses_nothing(
         box.up()
         check_delivery(there)
         check_recording(box, number, numbered[0], tmp_path)
-        for one in (job, waiting):
+        for one, sentences in ((job, SENTENCES), (waiting, 1)):
             wait_until(
                 lambda one=one: box.client.get(f"/api/v1/jobs/{one}").json()["state"] == "done",
-                "a session of an upload", 240,
+                "a session of an upload", 300,
             )  # fmt: skip
             made = box.client.get(f"/api/v1/jobs/{one}").json()["sessionId"]
             text = box.client.get(f"{SESSIONS}/{made}/").json()["originalTranscript"]
-            assert abs(text.lower().count("finance") - SENTENCES) <= 2
+            assert abs(text.lower().count("finance") - sentences) <= sentences // 12
         titles = [each["title"] for each in box.client.get(f"{SESSIONS}/").json()]
         assert sorted(titles)[-3:] == ["long", "the meeting", "waiting"] and len(titles) == 5
         kept = {path.name for path in (box.data / "audio").iterdir()}

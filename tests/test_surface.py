@@ -215,7 +215,7 @@ def test_two_deletes_at_once_leave_no_file(client):
         outcomes = []
 
         def delete(number=number, barrier=barrier, outcomes=outcomes):
-            barrier.wait(10)
+            barrier.wait(60)
             try:
                 box.uploads.delete_session(1, number)
                 outcomes.append("deleted")
@@ -226,6 +226,6 @@ def test_two_deletes_at_once_leave_no_file(client):
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(10)
+            thread.join(60)
         assert sorted(outcomes) == ["deleted", "missing"]
     assert set(box.folder.audio.iterdir()) == before

@@ -35,7 +35,7 @@ def test_a_tally_is_exact_however_many_write():
         for thread in threads:
             thread.start()
         for thread in threads:
-            thread.join(30)
+            thread.join(300)
     finally:
         sys.setswitchinterval(interval_s)
     total, work = rounds * writers, tally.now()

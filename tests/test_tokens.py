@@ -64,4 +64,4 @@ def test_another_algorithm_or_key_is_refused(database, caller):
     assert heard(database, jwt.encode(claims, None, "none")) is None
     assert heard(database, jwt.encode(claims, b"x" * 64, "HS256")) is None
     assert heard(database, jwt.encode(claims, b"k" * 64, "HS512")) is None
-    assert now().timestamp() - claims["iat"] < 5
+    assert now().timestamp() - claims["iat"] < 60

@@ -13,7 +13,7 @@ from engine.errors import AudioUnreadable, Cancelled, LanguageUnsupported
 from engine.transcription import FileTranscription, Progress
 from engine.whisper import Request
 
-WAIT_S = 60
+WAIT_S = 120
 RIGHT_TO_MS = 300
 
 

@@ -19,7 +19,7 @@ from engine.errors import ModelUnavailable
 from engine.transcription import FileTranscription
 from engine.worker import Worker
 
-WAIT_S = 60
+WAIT_S = 120
 
 
 @pytest.fixture

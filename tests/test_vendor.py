@@ -13,10 +13,11 @@ from api import app
 from api.head import Head
 from appliance.settings import Settings
 from appliance.store.entities import Audit, UsageEvent
+from engine.deepgram import DEADLINE_S
 
 PATH = "/v1/transcribe/token"
 CLOUD_KEY = "a-key-of-the-cloud"
-ANSWER_WITHIN_S = 6
+ANSWER_WITHIN_S = DEADLINE_S + 5  # what a busy machine adds
 REFUSED, UNREACHABLE = "cloudRefused", "cloudUnreachable"
 
 
@@ -54,7 +55,8 @@ def ask(client, headers, engine):
         ("400", REFUSED), ("401", REFUSED), ("402", REFUSED), ("403", REFUSED), ("429", REFUSED),
         ("500", UNREACHABLE), ("garbage", UNREACHABLE),
         pytest.param("nothing", UNREACHABLE, marks=pytest.mark.long),
-        ("drip", UNREACHABLE), ("closed", UNREACHABLE), ("huge", UNREACHABLE),
+        pytest.param("drip", UNREACHABLE, marks=pytest.mark.long),
+        ("closed", UNREACHABLE), ("huge", UNREACHABLE),
         ("redirect", UNREACHABLE),
     ],
 )  # fmt: skip

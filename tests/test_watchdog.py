@@ -206,7 +206,8 @@ def test_the_box_tells_systemd_all_of_its_life(tmp_path):
         systemd.wait_for(READY)
         assert box.wait_for("Scribebox is at")  # said before: the port answers by then
         systemd.wait_for(ALIVE)
-        assert "model failed" in systemd.wait_for("STATUS=at http")
+        while "model failed" not in systemd.wait_for("STATUS=at http"):
+            pass  # it is still looked for
         box.stop()
         assert systemd.lines().count(READY) == 1
         assert STOPPING in systemd.lines()

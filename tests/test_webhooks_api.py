@@ -29,7 +29,7 @@ PUBLIC = {
     *("id", "url", "events", "description", "enabled", "disabledBecause", "failures"),
     *("failingSince", "createdAt"),
 }
-WAIT_S = 20
+WAIT_S = 60
 NO_ENDPOINTS = (
     ({}, "url"),
     ({"url": URL, "hookUrl": URL + "x"}, "differ"),

@@ -15,7 +15,7 @@ from engine.transcript import Word
 from engine.whisper import Hardware, Request, check_language, window_of
 from engine.worker import Priority
 
-WAIT_S = 60
+WAIT_S = 120
 
 
 def hear(worker, samples, request=None):

@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 from docx import Document
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.cues import CUE_MS, LINE_CHARACTERS, cues
@@ -77,6 +77,7 @@ def test_a_cue_has_two_lines_of_42_characters_and_7_seconds(words, word_ms, betw
             assert line == line.strip() and line.splitlines() == [line]
 
 
+@settings(max_examples=40)  # a document for Word takes long to make
 @given(st.text(), st.text(), st.text())
 def test_every_format_takes_any_text(text, word, title):
     any_text = transcript(said(text, words=[word]), warning=text)

@@ -18,7 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-WAIT_S = 15
+WAIT_S = 60  # however busy the machine is
 PACKAGES = "pulseaudio pulseaudio-utils libasound2-plugins libportaudio2"
 PROGRAMS = ("pulseaudio", "pactl", "pacat", "paplay")
 PLUGIN = "alsa-lib/libasound_module_pcm_pulse.so"
