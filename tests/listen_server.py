@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import functools
+import logging
 import re
 import threading
 from collections.abc import Iterator
@@ -54,6 +55,15 @@ def decoders(process: psutil.Process) -> list[psutil.Process]:
     return found
 
 
+def noise_in(records: list[logging.LogRecord]) -> list[str]:
+    """Return what a box in this process should not have logged."""
+    return [
+        f"{record.name}: {record.getMessage()}"
+        for record in records
+        if record.levelno >= logging.ERROR and record.name != "uvicorn.error"  # silent in a box
+    ]
+
+
 @dataclass(frozen=True, slots=True)
 class Door:
     """Where a box is, and the key that is the owner's."""
@@ -90,8 +100,8 @@ class BoxProcess(Door):
     server: RunningBox
 
     @property
-    def process(self) -> psutil.Process:
-        """Return it as the system sees it."""
+    def seen(self) -> psutil.Process:
+        """Return its process as the system sees it."""
         return psutil.Process(self.server.process.pid)
 
     def at_rest(self) -> tuple[int, int]:
@@ -99,7 +109,7 @@ class BoxProcess(Door):
 
         Files are not counted: the database has more or fewer of them, as it likes.
         """
-        process = self.process
+        process = self.seen
         wait_until(lambda: self._open_streams() == 0, "the end of the streams")
         wait_until(lambda: process.children() == [], "the end of its children")
         return process.num_fds() - len(process.open_files()), len(decoders(process))

@@ -1,14 +1,13 @@
 """The vendors' real SDKs: each version in an environment of its own, since they conflict.
 
 Made once in `.sdk/` (git ignores it) and kept. pip and npm run as this machine has them set up, so
-that the registry is the machine's business. Without a registry the tests are skipped, in CI they
-fail: a skip there would go unseen.
+that the registry is the machine's business. Without a registry the tests are skipped, with the
+reason, which `.ci/run` prints.
 """
 
 import contextlib
 import functools
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -102,7 +101,7 @@ def kept(name: str, make: Callable[[Path], None]) -> Path:
 
 
 def fetch(registry: str, command: list[str | Path]) -> None:
-    """Run an installer; skip the test if it can't, or fail it in CI."""
+    """Run an installer; skip the test if it can't."""
     if registry in out_of_reach:
         give_up(out_of_reach[registry])
     try:
@@ -120,7 +119,5 @@ def fetch(registry: str, command: list[str | Path]) -> None:
 
 
 def give_up(reason: str) -> NoReturn:
-    """End the test: as skipped, in CI as failed."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(reason)
+    """End the test as skipped."""
     pytest.skip(reason)
