@@ -10,6 +10,7 @@ import uvicorn
 
 from api.head import Head
 from api.hosts import AllowedHosts, host_of, own_names
+from api.listen.protocol import Protocol
 from api.request_metrics import Counted
 from appliance.addresses import is_own
 from appliance.certificate import Certificate
@@ -74,6 +75,7 @@ def configuration(
         proxy_headers=bool(settings.trusted_proxies),
         forwarded_allow_ips=list(settings.trusted_proxies),
         timeout_graceful_shutdown=GRACE_S,
+        ws=Protocol,
         ws_ping_timeout=None,  # a pong may wait behind sound; who says nothing is noticed anyway
         ssl_certfile=certificate.path if certificate else None,
         ssl_keyfile=certificate.key if certificate else None,

@@ -31,8 +31,10 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from api.listen import connection as module
 from api.listen.inbox import LIMIT_BYTES
+from appliance.listening import Listening
 from appliance.store import keys
 from engine.audio import SAMPLE_RATE, read
+from engine.errors import EngineError
 from engine.worker import Worker
 
 IDLE = (
@@ -239,6 +241,29 @@ def test_who_waits_for_the_model_has_a_place_and_who_has_left_leaves_nothing(loa
     wait_until(lambda: decoders(psutil.Process()) == [], "the end of their decoders")
 
 
+# --- what goes wrong inside
+
+
+@pytest.mark.parametrize(
+    ("error", "reason"),
+    [(EngineError("lost"), module.NO_ENGINE), (ZeroDivisionError("a bug"), module.BROKEN)],
+    ids=["engine", "bug"],
+)
+def test_what_goes_wrong_inside_is_logged_and_the_client_is_told(
+    box, speech, caplog, error, reason
+):
+    with (
+        mock.patch.object(Listening, "hear", side_effect=error),
+        dial(box.url, box.key, EVERYTHING) as client,
+    ):
+        client.send(speech)
+        told = client.rest()
+    assert (told.code, told.reason) == (1011, reason)
+    assert noise_in(caplog.records)
+    caplog.clear()
+    assert dictate(box.url, box.key, speech, **EVERYTHING).code == 1000
+
+
 # --- clients that misbehave
 
 
@@ -403,12 +428,10 @@ def test_a_box_whose_engine_is_stuck_stops_in_time_and_says_so(tmp_path, speech,
             one.send(speech)
             one.until("SpeechStarted")
         closing.say("CloseStream")
-        closing.say("Finalize")
         box.seen.send_signal(signal.SIGTERM)
-        for one, code in ((client, 1011), (closing, (1000, 1011))):
-            told = one.rest()
-            assert told.code == code or told.code in np.atleast_1d(code)
-            assert broken_rules(told, **EVERYTHING) == []
+        ended(client.rest(), 1011, STOPPING, **EVERYTHING)
+        told = closing.rest()
+        assert told.code in (1000, 1011) and broken_rules(told, **EVERYTHING) == []
         assert box.server.process.wait(PROMISED_S) == -signal.SIGTERM
         assert "without its last words" in output(box)
 

@@ -24,7 +24,7 @@ from websockets.exceptions import ConnectionClosed
 
 from engine.audio import SAMPLE_RATE, read
 
-QUICK, MANY = range(10), range(10, 120)
+QUICK, MANY = range(10), range(10, 80)
 BARE = {"linear16", "linear32", "mulaw"}  # of which any bytes are sound
 COMMANDS = (
     '{"type":"KeepAlive"}', '{"type":"Finalize"}', '{"type":"Finalize","channel":1}',
