@@ -22,7 +22,6 @@ from sqlmodel import select
 
 from api import padding, unread
 from api.listen import body
-from api.listen.file import language_of
 from api.listen.options import Options
 from appliance.direct import Direct, Passing
 from appliance.settings import Settings
@@ -286,11 +285,11 @@ def test_what_can_not_be_done_is_refused_before_the_body(ask, query, named):
 
 
 def test_the_language_is_the_clients_then_the_settings_then_english():
-    assert language_of(Options(), None) == "en"
-    assert language_of(Options(), "de") == "de"
-    assert language_of(Options(language="fr", language_given=True), "de") == "fr"
-    assert language_of(Options(language=None, language_given=True, multilingual=True), "de") is None
-    assert language_of(Options(language_given=True, detect_language=True), "de") is None
+    assert Options().language_for(None) == "en"
+    assert Options().language_for("de") == "de"
+    assert Options(language="fr", language_given=True).language_for("de") == "fr"
+    assert Options(language=None, language_given=True, multilingual=True).language_for("de") is None
+    assert Options(language_given=True, detect_language=True).language_for("de") is None
 
 
 def test_the_engine_is_told_the_terms_of_the_query_and_of_the_account(ask, served, monkeypatch):

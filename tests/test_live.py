@@ -36,6 +36,17 @@ def through(worker):
     return listen
 
 
+def the_rest(live):
+    """End the stream and return what is told until everything is."""
+    told = []
+    live.finish()
+    while not live.done:
+        if live.waiting is not None:
+            live.waiting.result(WAIT_S)
+        told += live.collect()
+    return told
+
+
 def hear(live, samples, wait=True):
     """Push samples as they would come, with an engine that is always in time."""
     told = []
@@ -44,12 +55,7 @@ def hear(live, samples, wait=True):
         while wait and live.waiting is not None:
             live.waiting.result(WAIT_S)
             told += live.collect()
-    live.finish()
-    while not live.done:
-        if live.waiting is not None:
-            live.waiting.result(WAIT_S)
-        told += live.collect()
-    return told
+    return told + the_rest(live)
 
 
 def finals(told):
@@ -122,12 +128,7 @@ def in_pieces(live, samples, step):
         while live.due > 2:
             live.waiting.result(WAIT_S)
             told += live.collect()
-    live.finish()
-    while not live.done:
-        if live.waiting is not None:
-            live.waiting.result(WAIT_S)
-        told += live.collect()
-    return told
+    return told + the_rest(live)
 
 
 def test_in_a_rush_the_finals_do_not_depend_on_how_sound_was_portioned(tiny, speech):
@@ -149,11 +150,7 @@ def test_a_flush_is_answered_once_with_what_was_said_and_hearing_goes_on(tiny, s
         if start == 20 * STEP:
             live.flush()
             live.flush()
-    live.finish()
-    while not live.done:
-        if live.waiting is not None:
-            live.waiting.result(WAIT_S)
-        told += live.collect()
+    told += the_rest(live)
     flushed = [one for one in told if isinstance(one, Final) and one.flushed]
     assert len(flushed) == 2 and flushed[0].words and not flushed[1].words
     assert all(one.ended for one in flushed)

@@ -109,7 +109,7 @@ async def transcribe_file(
     """Return the text of a file in any container, or of raw samples; the answer is Deepgram's."""
     request_id, created, direct = str(uuid.uuid4()), datetime.now(UTC), box.direct
     options = options_of(request)
-    language = language_of(options, direct.language)
+    language = options.language_for(direct.language)
     direct.check(language)
     receiving.announced(request, direct.audio)
     if body.is_json(request):
@@ -143,16 +143,6 @@ def options_of(request: Request[Any, Any, Any]) -> Options:
     """Return what the query asks for; paragraphs can't be told without punctuation."""
     options = parse(request.query_params.multi_items(), live=False)
     return replace(options, punctuate=options.punctuate or options.paragraphs)
-
-
-def language_of(options: Options, own: str | None) -> str | None:
-    """Return the language to expect, None: the one that is spoken.
-
-    Deepgram's default counts only where neither the client nor the settings name one.
-    """
-    if options.detect_language or options.multilingual:
-        return None
-    return options.language if options.language_given else own or options.language
 
 
 def hotwords_of(box: Box, caller: Caller, options: Options) -> tuple[str, ...]:

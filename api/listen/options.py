@@ -62,6 +62,15 @@ class Options:
     utterances: bool = False
     utt_split_s: float = DEFAULT_SPLIT_S
 
+    def language_for(self, own: str | None) -> str | None:
+        """Return the language to expect, None: the one that is spoken; `own` is the box's setting.
+
+        Deepgram's default counts only where neither the client nor the settings name one.
+        """
+        if self.detect_language or self.multilingual:
+            return None
+        return self.language if self.language_given else own or self.language
+
 
 class Query:
     """The parameters by name."""

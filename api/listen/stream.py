@@ -68,15 +68,8 @@ def model_for(box: Box, options: Options) -> Installed:
         whisper = box.worker.model(LOADING_S)
     except TimeoutError:
         raise Refusal(503, "SERVICE_UNAVAILABLE", "The model is still being loaded.", 5) from None
-    whisper.check_language(language_for(box, options))
+    whisper.check_language(options.language_for(box.settings.language))
     return whisper.model
-
-
-def language_for(box: Box, options: Options) -> str | None:
-    """Return the language to listen for, None to detect it; the box's own if none was asked."""
-    if options.language_given:
-        return options.language
-    return box.settings.language or options.language
 
 
 async def serve(
@@ -125,7 +118,7 @@ def asked_of(box: Box, options: Options, model: Installed, vocabulary: tuple[str
         sample_rate=options.sample_rate,
         channels=options.channels,
         multichannel=options.multichannel,
-        language="en" if model.english_only else language_for(box, options),
+        language="en" if model.english_only else options.language_for(box.settings.language),
         hotwords=(*options.keyterms, *vocabulary),
         endpoint_ms=options.endpointing_ms,
         pause_ms=options.utterance_end_ms,
