@@ -15,6 +15,7 @@ from engine.audio import SAMPLE_RATE, Samples
 from engine.gates import Decoded, Gates
 from engine.windows import frames_of, spectrogram
 
+UNSURE = -0.35  # mean log-probability below which a beam is worth its cost
 MAX_TOKENS = 448  # the decoder's context, prompt included
 
 
@@ -56,6 +57,7 @@ class Manner:
     quick: bool = False  # what is in doubt is left out instead of decoded again
     temperature: float = 0.0
     phrases: frozenset[str] = frozenset()  # that the model is known to invent
+    unsure: float = UNSURE  # where the beam begins; above it, the likeliest word is taken
 
 
 class Decoding:

@@ -17,8 +17,7 @@ from engine.transcription import FileTranscription
 from engine.whisper import Request, Whisper
 from engine.worker import Priority, Worker
 
-SPEAKS_FOR_S = 3.0  # at most, so that the measurement ends; longer sound is as much work
-HARDWARE = Hardware("cpu", 1, 2)
+SPEAKS_FOR_S = 2.0  # at most, so that the measurement ends; longer sound is as much work
 PATIENCE_S = 120
 
 
@@ -26,8 +25,8 @@ def waits(
     model: str, shelf: Path, sounds: list[Samples], count: int, files: list[str], each: int
 ) -> list[float]:
     """Return the seconds from the end of each utterance to its text."""
-    found = Shelf(shelf).find(model)
-    worker = Worker(lambda: Whisper(found, HARDWARE), workers=2).start()
+    found, hardware = Shelf(shelf).find(model), Hardware("cpu").resolved()
+    worker = Worker(lambda: Whisper(found, hardware), workers=hardware.workers).start()
     worker.model(PATIENCE_S)
     ended = threading.Event()
     running: list[FileTranscription] = []

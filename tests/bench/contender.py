@@ -3,11 +3,12 @@
     python tests/bench/contender.py ENGINE MODEL SHELF
 
 Reads one task a line of JSON from standard input, answers with one line of JSON. Engines: `ours`
-(`ours-1x2`: one worker of two threads), `default`, `beam1`, `batched`. Both get files by path and
-utterances as samples, and 2 threads in all.
+as the box runs it (`ours-1x2`: with one worker of two threads, and so on), `default`, `beam1`,
+`batched`. Both get files by path and utterances as samples; theirs has a thread for each core.
 """
 
 import json
+import os
 import resource
 import sys
 import time
@@ -24,7 +25,7 @@ from engine.transcription import FileTranscription
 from engine.whisper import Request, Whisper
 from engine.worker import Priority, Worker
 
-THREADS = 2
+THREADS = min(len(os.sched_getaffinity(0)), 4)
 WARM_S = 3
 WHOSE = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)  # a decoder is a child of ours
 Words = list[tuple[str, float, float]]
@@ -33,9 +34,8 @@ Words = list[tuple[str, float, float]]
 class Ours:
     """The engine of this project, as the box runs it."""
 
-    def __init__(self, model: Model, workers: int) -> None:
-        hardware = Hardware("cpu", THREADS // workers, workers)
-        self.worker = Worker(lambda: Whisper(model, hardware), workers=workers).start()
+    def __init__(self, model: Model, hardware: Hardware) -> None:
+        self.worker = Worker(lambda: Whisper(model, hardware), workers=hardware.workers).start()
         self.worker.model()
 
     def file(self, path: str, language: str | None) -> dict[str, Any]:
@@ -119,17 +119,23 @@ def carried_out(engine: Ours | Theirs, task: dict[str, Any]) -> Any:
     return [timed(lambda s=sound: engine.utterance(s, language or "en")) for sound in sounds]
 
 
+def hardware_of(way: str) -> Hardware:
+    """Return how `ours-1x2` shares out the cores: workers times threads."""
+    workers, _, threads = way.removeprefix("ours").strip("-").partition("x")
+    return Hardware("cpu", int(threads or 0), int(workers or 0)).resolved()
+
+
 def main() -> None:
     """Load the engine, then carry out what is asked."""
     way, name, shelf = sys.argv[1:4]
     model = Shelf(Path(shelf)).find(name)
-    workers = 1 if way == "ours-1x2" else THREADS
-    engine = Ours(model, workers) if way.startswith("ours") else Theirs(model, way)
+    engine = Ours(model, hardware_of(way)) if way.startswith("ours") else Theirs(model, way)
     engine.utterance(np.zeros(WARM_S * SAMPLE_RATE, np.int16), "en")
     print(json.dumps({"ready": True}), flush=True)
     for line in sys.stdin:
         answer = carried_out(engine, json.loads(line))
-        peak_mib = sum(each.ru_maxrss for each in map(resource.getrusage, WHOSE)) / 1024
+        # not of children: that counts what a fork shares with its parent as its own
+        peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(json.dumps({"answer": answer, "peakMib": peak_mib}), flush=True)
 
 
