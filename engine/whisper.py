@@ -105,6 +105,8 @@ class Whisper:
         request = request or Request()
         if request.translate:
             check_translation(self.model)
+        if not windows:
+            return []
         for seconds in (len(samples) / SAMPLE_RATE for samples in windows):
             if seconds > FULL_WINDOW_SECONDS:
                 raise ValueError(

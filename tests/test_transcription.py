@@ -132,6 +132,31 @@ def test_noise_is_an_empty_transcript(level, tiny, tmp_path):
     assert FileTranscription(path, tiny).run().segments == ()
 
 
+def test_speech_before_a_long_silence_does_not_wait_for_its_end(tiny, tmp_path):
+    """Two utterances that would share a window, but for the quarter of a minute between them."""
+    sentence = read(fixture("dictation").path)
+    sound = np.concatenate([sentence, silence(15), sentence, silence(3)])
+    told = []
+    path = write_wav(tmp_path / "two.wav", sound)
+    transcript = FileTranscription(path, tiny, on_segments=told.append).run()
+    assert [len(segments) for segments in told] == [1, 1]
+    assert transcript.segments[1].start_ms >= len(sentence) // 16 + 15_000 - RIGHT_TO_MS
+
+
+def test_short_utterances_share_a_window_and_keep_their_places(tiny, tmp_path):
+    sentence = read(fixture("dictation").path)
+    sound = np.concatenate([sentence, silence(4), sentence, silence(1)])
+    told = []
+    path = write_wav(tmp_path / "two.wav", sound)
+    transcript = FileTranscription(path, tiny, on_segments=told.append).run()
+    assert [len(segments) for segments in told] == [2]
+    first, second = transcript.segments
+    by_ms = len(sentence) // 16 + 4000
+    assert second.start_ms - first.start_ms == pytest.approx(by_ms, abs=RIGHT_TO_MS)
+    assert second.end_ms - first.end_ms == pytest.approx(by_ms, abs=RIGHT_TO_MS)
+    assert words_wrong(first.text, second.text) <= 1
+
+
 def test_german_is_refused_by_an_english_model_before_the_file_is_opened(tiny, tmp_path):
     transcription = FileTranscription(tmp_path / "missing.wav", tiny, Request(language="de"))
     with pytest.raises(LanguageUnsupported, match=r"scribebox\[multilingual\]"):

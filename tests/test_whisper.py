@@ -1,5 +1,6 @@
 import subprocess
 import sys
+from dataclasses import replace
 from itertools import pairwise
 
 import numpy as np
@@ -8,6 +9,7 @@ from running_box import clean_environment
 from speech_fixtures import fixture, hiss, words_wrong
 
 from engine.audio import SAMPLE_RATE, read
+from engine.decoding import Decoding
 from engine.errors import LanguageUnsupported
 from engine.gates import Decoded, Gates
 from engine.sentences import segments_of
@@ -83,6 +85,47 @@ def test_without_word_times_the_text_is_the_same(tiny):
     assert segment.words == ()
     assert (segment.start_ms, segment.end_ms) == (0, len(samples) * 1000 // SAMPLE_RATE)
     assert 0 < segment.confidence <= 1
+
+
+def test_several_windows_at_once_are_heard_as_one_by_one(tiny):
+    whisper = tiny.model(WAIT_S)
+    speech = read(fixture("meeting").path)
+    windows = [speech[: 9 * SAMPLE_RATE], speech[9 * SAMPLE_RATE : 20 * SAMPLE_RATE]]
+    windows += [np.zeros(3 * SAMPLE_RATE, np.int16), read(fixture("dictation").path)]
+    together = whisper.transcribe_all(windows, Request("en"))
+    for samples, heard in zip(windows, together, strict=True):
+        alone = whisper.transcribe(samples, Request("en"))
+        assert words_wrong(text_of(alone), text_of(heard)) <= 1
+    assert whisper.transcribe_all([]) == []
+
+
+def test_each_of_several_windows_has_its_own_language(base):
+    whisper = base.model(WAIT_S)
+    windows = [read(fixture(name).path) for name in ("german", "dictation")]
+    assert [heard.language for heard in whisper.transcribe_all(windows)] == ["de", "en"]
+
+
+def test_a_sentence_that_the_decoder_passes_over_is_heard_by_itself(tiny):
+    """Cut the tokens of the last sentence off, as a decoder does that ends too early."""
+    whisper = tiny.model(WAIT_S)
+    speech = read(fixture("meeting").path)[: 14 * SAMPLE_RATE]
+    whole = whisper.transcribe(speech, Request("en"))
+    decode = Decoding.decode
+
+    def ends_early(decoding, windows, manner):
+        first, *others = decode(decoding, windows, manner)
+        if windows[0].seconds < 10:  # what was passed over
+            return [first, *others]
+        kept = first.tokens[: len(first.tokens) // 3]
+        text = decoding.tokenizer.decode(list(kept)).strip()
+        return [replace(first, tokens=kept, text=text), *others]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Decoding, "decode", ends_early)
+        heard = whisper.transcribe(speech, Request("en"))
+    assert words_wrong(text_of(whole), text_of(heard)) <= len(text_of(whole).split()) // 5
+    for before, after in pairwise(word for s in heard.segments for word in s.words):
+        assert before.start_ms <= after.start_ms
 
 
 def test_hotwords_are_accepted(tiny):
