@@ -133,6 +133,12 @@ class Settings(BaseModel):
         "CGNAT or the box itself",
         networks.ALLOWED,
     )
+    listen_url_hosts: tuple[str, ...] = allowed(
+        (),
+        "hosts from which `POST /v1/listen` may fetch a file by its `url`; a name must not stand "
+        "for an address that webhooks may not reach, an address opens itself",
+        "names or addresses, each perhaps with a port, separated by commas",
+    )
     retention_audio_days: int = allowed(
         0, "days that audio is kept; 0: for ever", "0 to 36500", ge=0, le=36500
     )
@@ -164,7 +170,7 @@ class Settings(BaseModel):
             raise ValueError("that is no number")
         return value
 
-    @field_validator("allowed_hosts", "trusted_proxies", mode="before")
+    @field_validator("allowed_hosts", "trusted_proxies", "listen_url_hosts", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -176,6 +182,15 @@ class Settings(BaseModel):
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
             ipaddress.ip_network(network)  # says itself what is wrong
+        return value
+
+    @field_validator("listen_url_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if "/" in host:
+                raise ValueError(f"{host!r} is more than a host and a port")
+            urls.checked(f"http://{host}")
         return value
 
     @field_validator("data_dir", "tls_cert", "tls_key", "backup_dir")

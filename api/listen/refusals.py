@@ -70,7 +70,8 @@ def remote_content() -> Refusal:
     return Refusal(
         400,
         "REMOTE_CONTENT_ERROR",
-        "This box fetches nothing from an address; send the bytes of the file instead of its url.",
+        "This box fetches nothing from an address (listen_url_hosts names no host); send the bytes "
+        "of the file instead of its url.",
     )
 
 
