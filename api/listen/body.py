@@ -14,7 +14,8 @@ from typing import Any
 import anyio.to_thread
 from litestar import Request
 
-from api.listen.options import PREFIX, InvalidOption, Options
+from api.listen.options import PREFIX, Options
+from api.listen.query import InvalidOption
 from api.listen.refusals import Refusal, undecodable
 from appliance.direct import Passing
 

@@ -12,7 +12,7 @@ import msgspec
 from litestar import Response, WebSocket
 
 from api import problems
-from api.listen.options import InvalidOption
+from api.listen.query import InvalidOption
 from api.schemas import DeepgramProblem
 from appliance.errors import Busy
 from engine.errors import AudioUnreadable, LanguageUnsupported
