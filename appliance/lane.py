@@ -6,7 +6,8 @@ What the cloud has heard must be paid for: it is `charge`d in the transaction of
 
 import asyncio
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
@@ -81,6 +82,7 @@ class Lane:
         self.account_id, self.name, self.patient = account_id, name, patient
         self.lag_s: Callable[[], float] | None = None  # how late the text is, if that is known
         self.decision: Decision = BOX  # of late; written by the thread of the standby
+        self.told: set[str] = set()  # reasons that were logged
         self._standby = standby
         self._lock = threading.Lock()
         self._spent: list[Spent] = []
@@ -108,6 +110,13 @@ class Lane:
             return self._standby.worker.model(timeout_s)
         except EngineError:
             return CloudKnowing()
+
+    def late_s(self, own: Sequence[Stretch]) -> float:
+        """Return how late the text is: as somebody says, else what the oldest open window waits."""
+        if self.lag_s is not None:
+            return self.lag_s()
+        waiting = [one.submitted for one in own if one.sending is None and not one.at_work]
+        return time.monotonic() - min(waiting) if waiting else 0.0
 
     def spend(self, spent: Spent) -> None:
         """Note what is to be charged with the next text."""

@@ -9,9 +9,9 @@ import asyncio
 import contextlib
 import logging
 import threading
-import time
 from dataclasses import dataclass, replace
 
+from appliance.box_ear import BoxEar
 from appliance.cloud_ear import CloudEar
 from appliance.lane import Lane, Stretch
 from appliance.plans import Plans
@@ -21,24 +21,21 @@ from appliance.standby_tally import StandbyTally
 from appliance.store import accounts
 from appliance.store.database import Database
 from engine.cloud import Cloud
-from engine.errors import Cancelled, EngineError
+from engine.errors import Cancelled
 from engine.failover import (
-    BOX,
     Backing,
     Decision,
-    Engine,
     Mode,
     cause_of,
     hindrance_of,
     is_failing,
     is_stuck,
 )
-from engine.worker import Ticket, Worker
+from engine.worker import Worker
 
 log = logging.getLogger(__name__)
 TICK_S = 0.25
 RETRY_S = 2.0
-ENGLISH = ("en",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,12 +56,12 @@ class Standby:
         self.worker, self.options, self.tally = worker, options, StandbyTally()
         self.last_cause: str | None = None  # why the cloud was asked last
         self._database = database
-        self._ear = CloudEar(options.cloud, options.prices, self.tally)
+        self._cloud = CloudEar(options.cloud, options.prices, self.tally)
+        self._box = BoxEar(worker, self._look_again)
         self._lock = threading.Lock()
         self._open: list[Stretch] = []
         self._lanes: set[Lane] = set()
         self._closing = False
-        self._failures, self._failed_s = 0, 0.0  # of the engine: in a row, and when the last was
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
         self._thread = threading.Thread(target=self._run, name="standby", daemon=True)
@@ -78,7 +75,7 @@ class Standby:
         """Begin to look after stretches; if the cloud may hear nothing there will be none."""
         if not self.on:
             return self
-        if not self._ear.configured:
+        if not self._cloud.configured:
             log.warning(
                 "failover is %s, but there is no key: set SCRIBEBOX_DEEPGRAM_API_KEY; until then "
                 "everything waits for the engine of the box",
@@ -153,9 +150,11 @@ class Standby:
 
     async def _watch(self) -> None:
         while not self._closing:
-            pause_s = TICK_S if self._open else None
+            pause_s: float | None = TICK_S
             try:
                 self._look()
+                if not self._open and not any(one.cause == "behind" for one in self.decisions):
+                    pause_s = None
             except Exception:  # such as a database that is locked: that passes
                 log.exception("the cloud behind the box stumbled; it goes on in %g s", RETRY_S)
                 pause_s = RETRY_S
@@ -164,7 +163,7 @@ class Standby:
             self._changed.clear()
         for stretch in self._open:
             stretch.fail(Cancelled("the box is stopping"))
-        await self._ear.close()
+        await self._cloud.close()
 
     def _look(self) -> None:
         """Decide for every lane, and see where each of its stretches is best."""
@@ -178,100 +177,64 @@ class Standby:
             if stretch.sending is not None and stretch.heard is None:  # else it is paid for
                 stretch.sending.cancel()
         for stretch in stretches:
-            self._note_failure(stretch)
+            self._box.look(stretch)
         for lane in lanes:
             self._decide(lane, [one for one in stretches if one.lane is lane])
         for stretch in sorted(stretches, key=lambda one: (one.priority, one.submitted)):
             if stretch.sending is None and not stretch.done:
                 self._place(stretch)
 
-    def _note_failure(self, stretch: Stretch) -> None:
-        """Take note of what the engine did not hear."""
-        inner = stretch.inner
-        if inner is None or not inner.done or stretch.done:
-            return
-        try:
-            stretch.finish(inner.result(0))
-        except Cancelled as error:  # the engine is stopping, and so are we
-            stretch.fail(error)
-        except Exception as error:
-            stretch.inner, stretch.error = None, error
-            if self.worker.failure is None:
-                stretch.failures += 1
-                self._failures += 1
-                self._failed_s = time.monotonic()
-
     def _decide(self, lane: Lane, own: list[Stretch]) -> None:
         before, options = lane.decision, self.options
+        was_behind = before.cause == "behind"
+        lag_s = lane.late_s(own)
+        if was_behind and lane.lag_s is None and self.worker.waiting:
+            lag_s = max(lag_s, options.lag_seconds)  # the engine has too much to do still
         cause = cause_of(
             options.mode,
-            self._engine,
-            lag_s=self._lag_s(lane, own),
+            self._box.engine,
+            lag_s=lag_s,
             limit_s=options.lag_seconds,
-            was_behind=before.cause == "behind",
+            was_behind=was_behind,
         )
-        lane.decision = BOX
-        if cause is not None:
-            lane.decision = Decision(cause, hindrance_of(self._backing(lane.account_id)))
+        hindrance = None if cause is None else hindrance_of(self._backing(lane.account_id))
+        lane.decision = Decision(cause, hindrance)
         if lane.decision.reason != before.reason:
             self._tell(lane)
 
     def _tell(self, lane: Lane) -> None:
-        """Log that somebody else hears a lane from now on, and why."""
-        decision = lane.decision
-        if decision.hindrance is not None:
-            self.tally.hindered(decision.hindrance)
-            log.warning(
-                "%s stays on the box (%s), though that is in need: %s",
-                lane.name,
-                decision.hindrance,
-                decision.cause,
-            )
-        elif decision.cause is not None:
-            log.warning("the cloud hears %s for the box: %s", lane.name, decision.cause)
-        else:
-            log.info("the box hears %s by itself again", lane.name)
-
-    @property
-    def _engine(self) -> Engine:
-        return Engine(
-            missing=self.worker.failure is not None,
-            failures=self._failures,
-            since_failure_s=time.monotonic() - self._failed_s,
-            busy_s=self.worker.busy_s,
-        )
+        """Log that somebody else hears a lane from now on, and why; each reason once."""
+        decision, name = lane.decision, lane.name
+        if decision.reason is None:
+            log.info("the box hears %s by itself again", name)
+        if decision.reason is None or decision.reason in lane.told:
+            return
+        lane.told.add(decision.reason)
+        if decision.hindrance is None:
+            log.warning("the cloud hears %s for the box: %s", name, decision.cause)
+            return
+        self.tally.hindered(decision.hindrance)
+        said = "%s stays on the box (%s), though that is in need: %s"
+        log.warning(said, name, decision.hindrance, decision.cause)
 
     def _backing(self, account_id: int) -> Backing:
         """Return how the cloud is for an account; its limits are asked anew each time."""
-        if not self._ear.configured:
+        if not self._cloud.configured:
             return Backing(configured=False)
         with self._database.read() as session:
             account = accounts.numbered(session, account_id)
             limit = standing(session, account, self.options.plans).limit_type
-        return Backing(limit=limit, resting=self._ear.resting)
-
-    def _lag_s(self, lane: Lane, own: list[Stretch]) -> float:
-        """Return how late the text of a lane is: as it says, else what its oldest window waits."""
-        if not own:
-            return 0.0
-        if lane.lag_s is not None:
-            return lane.lag_s()
-        now_s = time.monotonic()
-        waiting = [one for one in own if one.sending is None and not one.at_work]
-        waited_s = max((now_s - one.submitted for one in waiting), default=0.0)
-        if lane.decision.cause == "behind" and self.worker.waiting:
-            return max(waited_s, self.options.lag_seconds)  # the engine has too much to do still
-        return waited_s
+        return Backing(limit=limit, resting=self._cloud.resting)
 
     def _place(self, stretch: Stretch) -> None:
         """Send a stretch to where it is best, and leave it where that is already."""
-        decision, engine = stretch.lane.decision, self._engine
+        decision, engine = stretch.lane.decision, self._box.engine
         own = replace(engine, failures=max(engine.failures, stretch.failures))
         if decision.cause is None and is_failing(own):  # at this one, not at others
             backing = self._backing(stretch.lane.account_id)
             decision = Decision("engineFailing", hindrance_of(backing))
         movable = not stretch.at_work or is_stuck(engine, self.options.lag_seconds)
-        if decision.to_cloud and movable and self._ear.free:
+        if decision.to_cloud and movable and self._cloud.free:
             self._send(stretch, decision)
             return
         if stretch.inner is not None:
@@ -289,7 +252,7 @@ class Standby:
             if stretch.error is not None:
                 stretch.fail(stretch.error)
                 return
-        self._submit(stretch)
+        self._box.begin(stretch)
 
     def _send(self, stretch: Stretch, decision: Decision) -> None:
         assert decision.cause is not None
@@ -298,25 +261,4 @@ class Standby:
             stretch.inner = None
             inner.cancel()
         self.last_cause = decision.cause
-        english = self.worker.state == "ready" and self.worker.model(0).languages == ENGLISH
-        self._ear.begin(stretch, decision.cause, "en" if english else None)
-
-    def _submit(self, stretch: Stretch) -> None:
-        """Give a stretch to the engine; without a model it goes on waiting."""
-        try:
-            inner = self.worker.submit(stretch.samples, stretch.request, stretch.priority)
-        except Cancelled as error:
-            stretch.fail(error)
-            return
-        except EngineError:
-            return
-        stretch.inner = inner
-        inner.when_done(lambda: self._heard(stretch, inner))
-
-    def _heard(self, stretch: Stretch, inner: Ticket) -> None:
-        """The engine has done with a stretch, or was told to leave it. In whichever thread."""
-        heard = inner.heard
-        if heard is not None:
-            self._failures = 0
-            stretch.finish(heard)
-        self._look_again()
+        self._cloud.begin(stretch, decision.cause, self._box.language)
