@@ -151,6 +151,8 @@ def failover(standby: Standby) -> Check:
     mode = standby.options.mode
     if not standby.on:
         return Check(OK, "never: nothing leaves the box")
+    if not standby.alive:
+        return Check(FAILED, f"{mode}, but nobody decides any more; restart the box")
     if standby.options.cloud is None:
         return Check(DEGRADED, f"{mode}, but there is no key: the cloud hears nothing")
     decisions = standby.decisions

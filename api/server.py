@@ -10,7 +10,9 @@ import uvicorn
 
 from api.head import Head
 from api.hosts import AllowedHosts, host_of, own_names
+from api.listen import stream
 from api.listen.protocol import Protocol
+from api.listen.unrouted import UnroutedSockets
 from api.request_metrics import Counted
 from appliance.addresses import is_own
 from appliance.certificate import Certificate
@@ -66,8 +68,9 @@ def configuration(
     app: Any, settings: Settings, certificate: Certificate | None = None
 ) -> uvicorn.Config:
     """Return how uvicorn is to serve the app; it logs nothing itself, least of all URLs."""
+    sockets = UnroutedSockets(app, frozenset(stream.listen.paths))
     return Configuration(
-        Head(Counted(AllowedHosts(app, own_names(settings)), app.state.metrics.requests)),
+        Head(Counted(AllowedHosts(sockets, own_names(settings)), app.state.metrics.requests)),
         http="httptools",  # uploads: half the time of h11, so others wait half as long
         log_config=None,
         access_log=False,

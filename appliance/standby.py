@@ -98,6 +98,11 @@ class Standby:
         return Lane(self, account_id, name, patient=patient) if self.on else None
 
     @property
+    def alive(self) -> bool:
+        """Tell whether stretches are seen to."""
+        return self._thread.is_alive()
+
+    @property
     def decisions(self) -> list[Decision]:
         """Return what was decided last for every take and file that is in need."""
         with self._lock:

@@ -142,20 +142,25 @@ async def refuse_handshake(
     socket: WebSocket[Any, Any, Any], refusal: Refusal, request_id: str
 ) -> None:
     """Answer the handshake of a WebSocket with the refusal instead of opening it."""
+    await send_refusal(socket.send, refusal, request_id)
+
+
+async def send_refusal(send: Any, refusal: Refusal, request_id: str) -> None:
+    """The same for one that no handler has, by the channel of its server."""
     body = refusal.body(request_id)
     headers = {
         "content-type": "application/json",
         "content-length": str(len(body)),
         **refusal.headers(request_id),
     }
-    await socket.send(
+    await send(
         {
             "type": "websocket.http.response.start",
             "status": refusal.status,
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         }
     )
-    await socket.send({"type": "websocket.http.response.body", "body": body, "more_body": False})
+    await send({"type": "websocket.http.response.body", "body": body, "more_body": False})
 
 
 def header_of(text: str) -> str:
