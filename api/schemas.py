@@ -57,7 +57,10 @@ class Word(msgspec.Struct, rename="camel"):
 
 
 class Segment(msgspec.Struct, rename="camel", omit_defaults=True):
-    """A stretch of speech; `reason` is there if a gate held its text back."""
+    """A stretch of speech; `reason` is there if a gate held its text back.
+
+    `engine_reason` says why it wasn't the engine of the box, null if it was.
+    """
 
     start: float
     end: float
@@ -65,6 +68,7 @@ class Segment(msgspec.Struct, rename="camel", omit_defaults=True):
     words: list[Word]
     confidence: float
     engine: str
+    engine_reason: str | None
     reason: str | None = None
 
 

@@ -8,6 +8,7 @@ from sqlmodel import Session
 from appliance.store import recordings
 from appliance.store.entities import Recording, RecordingState, SessionRow
 from appliance.take import Take
+from engine.failover import BOX
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +18,15 @@ class Gap:
     at_seconds: float
     seconds: float
     cause: str
+
+
+@dataclass(frozen=True, slots=True)
+class Failover:
+    """Whether the cloud hears it now; why, or why it can't though it should; how much it heard."""
+
+    active: bool
+    reason: str | None
+    cloud_seconds: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +48,7 @@ class Status:
     level: float | None
     alarms: tuple[str, ...]
     session_id: int | None
+    failover: Failover
 
 
 def status_of(session: Session, row: Recording, take: Take | None) -> Status:
@@ -48,9 +59,11 @@ def status_of(session: Session, row: Recording, take: Take | None) -> Status:
     captured = transcribed = made.captured_seconds
     elapsed, level = made.elapsed_seconds, None
     alarms: tuple[str, ...] = ()
+    decision = BOX
     if take is not None and row.state in recordings.OPEN:
         captured, transcribed = take.captured_seconds, take.transcribed_seconds
         elapsed = take.capturing.elapsed_seconds or captured
+        decision = take.decision
         if row.state is RecordingState.RECORDING:
             level, alarms = take.level, take.alarms
     done = row.state in (RecordingState.DONE, RecordingState.RECOVERED)
@@ -66,4 +79,5 @@ def status_of(session: Session, row: Recording, take: Take | None) -> Status:
         level=level,
         alarms=alarms,
         session_id=row.session_id if done else None,
+        failover=Failover(decision.to_cloud, decision.reason, row.cloud_ms / 1000),
     )

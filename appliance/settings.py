@@ -113,13 +113,26 @@ class Settings(BaseModel):
     )
     deepgram_api_key: SecretStr | None = allowed(
         None,
-        "key of the Deepgram account that tokens are made with",
+        "key of the Deepgram account that tokens are made with, and that `failover` uses",
         "1 to 512 printable ASCII characters without a space",
     )
     deepgram_url: str = allowed(
         "https://api.deepgram.com",
         "where Deepgram answers",
         "an http or https URL without user name, query and fragment",
+    )
+    failover: Literal["never", "when-behind", "when-down"] = allowed(
+        "never",
+        "when the cloud may hear recordings and uploads in place of the box; behind includes down",
+        "never, when-behind or when-down",
+    )
+    failover_lag_seconds: float = allowed(
+        20.0,
+        "how late text may be, and how long the engine may be at one window, before it is behind",
+        "1 to 3600",
+        ge=1,
+        le=3600,
+        allow_inf_nan=False,
     )
     prices: PriceTable = allowed(
         price_table.BUILT_IN, "what a minute of audio costs, by model", price_table.ALLOWED
@@ -161,7 +174,8 @@ class Settings(BaseModel):
 
     @field_validator(
         "port", "threads", "journal_sync_ms", "upload_limit_bytes", "disk_refuse_bytes",
-        "disk_stop_bytes", "retention_audio_days", "retention_text_days", "backup_keep",
+        "disk_stop_bytes", "failover_lag_seconds", "retention_audio_days", "retention_text_days",
+        "backup_keep",
         mode="before",
     )  # fmt: skip
     @classmethod

@@ -9,6 +9,7 @@ import shutil
 from pathlib import Path
 
 from appliance.audio_folder import AudioFolder, Incoming
+from appliance.standby import Standby
 from appliance.store import audio_files, jobs, sessions
 from appliance.store.database import Database
 from appliance.store.entities import Job, SessionRow, Source
@@ -23,11 +24,16 @@ class Uploads:
     """Accept files, give jobs up, delete sessions with their audio."""
 
     def __init__(
-        self, database: Database, audio: AudioFolder, worker: Worker, language: str | None = None
+        self,
+        database: Database,
+        audio: AudioFolder,
+        worker: Worker,
+        language: str | None = None,
+        standby: Standby | None = None,
     ) -> None:
         self.audio = audio
         self._database, self._language = database, language
-        self._transcriber = Transcriber(database, audio, worker)
+        self._transcriber = Transcriber(database, audio, worker, standby)
         self.filing = self._transcriber.filing
 
     def start(self) -> "Uploads":

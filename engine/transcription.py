@@ -14,11 +14,12 @@ import numpy as np
 
 from engine.audio import SAMPLE_RATE, DecodeLimits, Decoding, Samples
 from engine.errors import AudioUnreadable, Cancelled
+from engine.hearer import Hearer, Knowing
 from engine.segmenter import FILE, Profile, Segmenter, Utterance
 from engine.transcript import Segment, Transcript
 from engine.vad import CHUNK_SAMPLES, Silero
-from engine.whisper import Request, Whisper
-from engine.worker import Priority, Ticket, Worker
+from engine.whisper import Request
+from engine.worker import Priority, Ticket
 
 AHEAD = 2  # windows queued while one is being transcribed
 POLL_S = 0.1
@@ -45,7 +46,7 @@ class FileTranscription:
     def __init__(
         self,
         path: Path,
-        worker: Worker,
+        worker: Hearer,
         request: Request | None = None,
         *,
         priority: Priority = Priority.LONG,
@@ -99,7 +100,7 @@ class FileTranscription:
             warning=decoding.warning,
         )
 
-    def _model(self) -> Whisper:
+    def _model(self) -> Knowing:
         """Wait for the model, which may take a while to load."""
         while True:
             self._check()

@@ -4,6 +4,8 @@ A job is queued, running and then done, failed or cancelled. Whoever takes one i
 of `appliance.uploads`; a job found running at start was cut off and is queued again.
 """
 
+from collections.abc import Collection
+
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
@@ -33,11 +35,18 @@ def get(session: Session, account_id: int, job_id: int) -> Job:
     return job
 
 
-def take(session: Session) -> Job | None:
-    """Mark the oldest queued job as running and return it."""
-    job = session.exec(
-        select(Job).where(Job.state == JobState.QUEUED).order_by(col(Job.id)).limit(1)
-    ).first()
+def owners(session: Session) -> list[int]:
+    """Return the accounts that have a job in the queue."""
+    waiting = select(Job.account_id).where(Job.state == JobState.QUEUED).distinct()
+    return list(session.exec(waiting))
+
+
+def take(session: Session, owners: Collection[int] | None = None) -> Job | None:
+    """Mark the oldest queued job (of these accounts) as running and return it."""
+    queued = select(Job).where(Job.state == JobState.QUEUED).order_by(col(Job.id)).limit(1)
+    if owners is not None:
+        queued = queued.where(col(Job.account_id).in_(owners))
+    job = session.exec(queued).first()
     if job is not None:
         job.state, job.started_at, job.progress = JobState.RUNNING, now(), 0.0
         session.add(job)
