@@ -16,12 +16,15 @@ from api import (
     history_audio,
     jobs,
     keys,
+    me,
     metrics,
     openapi,
+    page,
     problems,
     recording_events,
     recordings,
     sessions,
+    sign_in,
     token,
     transcripts,
     uploads,
@@ -41,6 +44,11 @@ from appliance.settings import Settings
 ROUTES: list[Any] = [
     health.health,  # GET /health
     metrics.metrics,  # GET /metrics
+    page.get_page,  # GET /
+    page.get_page_file,  # GET /page/{path}
+    me.get_me,  # GET /api/v1/me
+    sign_in.sign_in,  # POST /api/v1/sign-in
+    sign_in.sign_out,  # POST /api/v1/sign-out
     sessions.list_sessions,  # GET /api/v1/audioscribe/sessions/
     uploads.upload,  # POST /api/v1/audioscribe/sessions/
     sessions.get_session,  # GET /api/v1/audioscribe/sessions/{id}/
