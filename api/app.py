@@ -30,6 +30,7 @@ from api import (
     uploads,
     usage,
     vocabulary,
+    waveform,
     webhooks,
 )
 from api.auth import Authentication
@@ -56,7 +57,11 @@ ROUTES: list[Any] = [
     sessions.delete_session,  # DELETE /api/v1/audioscribe/sessions/{id}/
     transcripts.get_segments,  # GET /api/v1/audioscribe/sessions/{id}/segments
     transcripts.get_audio,  # GET /api/v1/audioscribe/sessions/{id}/audio
+    waveform.get_peaks,  # GET /api/v1/audioscribe/sessions/{id}/peaks
+    waveform.get_audio_url,  # GET /api/v1/audioscribe/sessions/{id}/audio-url
+    waveform.fetch_audio,  # GET /api/v1/audioscribe/audio/{id}
     transcripts.export,  # GET /api/v1/audioscribe/sessions/{id}/export
+    jobs.list_jobs,  # GET /api/v1/jobs
     jobs.get_job,  # GET /api/v1/jobs/{id}
     jobs.cancel_job,  # POST /api/v1/jobs/{id}/cancel
     recordings.list_devices,  # GET /api/v1/recordings/devices

@@ -4,6 +4,8 @@ A job is queued, running and then done, failed or cancelled. Whoever takes one i
 of `appliance.uploads`; a job found running at start was cut off and is queued again.
 """
 
+from datetime import timedelta
+
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
@@ -13,6 +15,7 @@ from appliance.store.database import tell
 from appliance.store.entities import Job, JobState, SessionRow, now
 
 OPEN = (JobState.QUEUED, JobState.RUNNING)
+RECENT, MOST_RECENT = timedelta(days=1), 100
 
 
 def add(session: Session, row: SessionRow, language: str | None = None) -> Job:
@@ -31,6 +34,18 @@ def get(session: Session, account_id: int, job_id: int) -> Job:
     if job is None or job.account_id != account_id:
         raise NotFound(f"there is no job {job_id}")
     return job
+
+
+def recent(session: Session, account_id: int) -> list[tuple[Job, str]]:
+    """Return open jobs and those ended within a day, with titles, the newest first."""
+    listed = col(Job.state).in_(OPEN) | (col(Job.finished_at) > now() - RECENT)
+    rows = session.exec(
+        select(Job, SessionRow.title)
+        .where(Job.session_id == SessionRow.id, Job.account_id == account_id, listed)
+        .order_by(col(Job.id).desc())
+        .limit(MOST_RECENT)
+    )
+    return [(job, title) for job, title in rows]
 
 
 def take(session: Session) -> Job | None:
