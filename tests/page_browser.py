@@ -14,6 +14,7 @@ import contextlib
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -185,6 +186,14 @@ def visit(chromium, page_box):
     visits = Visit(chromium, page_box)
     yield visits
     visits.close()
+
+
+def until(page: Any, expression: str) -> None:
+    """Wait until an expression holds on a page; wait_for_function can't: the policy has no eval."""
+    deadline = time.monotonic() + WAIT_S
+    while not page.evaluate(expression):
+        assert time.monotonic() < deadline, f"not in {WAIT_S} s: {expression}"
+        page.wait_for_timeout(20)
 
 
 def shoot(page: Any, name: str) -> None:

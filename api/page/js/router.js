@@ -5,7 +5,7 @@
  * when the view is left. `guard(fn)` has `fn` asked before that; false keeps the reader here.
  */
 
-import { Failure, events } from "./client.js";
+import { Failure, call, events } from "./client.js";
 import { closeDialogs } from "./dialog.js";
 import { h, replace, svg } from "./dom.js";
 import { may } from "./me.js";
@@ -117,11 +117,13 @@ async function fill(root, route, hash, context) {
 }
 
 async function loaded(view) {
+  const path = `/page/js/views/${view}.js`;
   try {
-    return await import(`/page/js/views/${view}.js`);
+    return await import(path);
   } catch (error) {
     if (!(error instanceof TypeError)) throw error;
-    throw new Failure(0, "This part of the page could not be loaded.");
+    await call(path, { method: "HEAD" }); // is it the box that can't be reached?
+    throw new Failure(404, "This part of the page could not be loaded.", { step: "Reload the page." });
   }
 }
 
