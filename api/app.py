@@ -39,6 +39,7 @@ from api.lifespan import lifespan
 from api.listen import file as listen_file
 from api.listen import stream
 from api.openai import models, transcriptions, translations
+from api.response_headers import guard
 from appliance.box import Box
 from appliance.settings import Settings
 
@@ -126,6 +127,7 @@ def create(
             DefineMiddleware(Authentication, exclude="^/schema", exclude_from_auth_key="open"),
         ],
         exception_handlers=problems.HANDLERS,
+        before_send=[guard],
         state=State({"metrics": metrics.Metrics()}),
         openapi_config=openapi.document(),
         logging_config=None,

@@ -1,4 +1,4 @@
-"""The outline of a sound: every slice has its loudest moment, whatever the length and the blocks."""
+"""The outline of a sound: every slice has its loudest moment, however the sound comes in."""
 
 import numpy as np
 import pytest
