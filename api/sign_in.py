@@ -15,7 +15,7 @@ from litestar.params import JSONBody
 from api import cookie, me
 from api.account_schemas import Me, SignIn
 from api.auth import OPEN, slow_down
-from api.openapi import refusal
+from api.openapi import answer, refusal
 from appliance.box import Box
 from appliance.store.keys import Caller
 
@@ -56,15 +56,15 @@ async def sign_in(
             return me.described(session, caller)
 
     token = box.page_tokens.mint(caller, cookie.LIFETIME_S)
-    answer = await anyio.to_thread.run_sync(described)
-    return Response(answer, headers=NO_STORE, cookies=[cookie.made(request, token)])
+    content = await anyio.to_thread.run_sync(described)
+    return Response(content, headers=NO_STORE, cookies=[cookie.made(request, token)])
 
 
 @post(
     "/api/v1/sign-out",
     operation_id="signOut",
     status_code=204,
-    responses={403: FOREIGN},
+    responses={204: answer(None, "whoever it was is signed out"), 403: FOREIGN},
     **OPEN,
     **me.PAGE,
 )
