@@ -358,11 +358,11 @@ def test_the_text_stays_where_it_is_read_until_the_reader_wants_the_newest(visit
     page = visit("#/record")
     number = begin(page)
     for at in range(40):
-        plant(page_box, number, start=at / 100, text=f"line {at}")
-    page.get_by_text("line 39", exact=True).wait_for()
+        plant(page_box, number, start=at / 100, text=f"line {at}, " + at * "and on ")
+    page.get_by_text("line 39,").wait_for()
     scroll = page.locator(".lines-scroll")
     at_end = "e => e.scrollHeight - e.scrollTop - e.clientHeight < 2"
-    assert scroll.evaluate(at_end)
+    page.wait_for_function(at_end, arg=scroll.element_handle())
     scroll.evaluate("e => { e.scrollTop = 0; }")
     page.get_by_role("button", name="Newest text").wait_for()
     plant(page_box, number, start=0.9, text="one more")

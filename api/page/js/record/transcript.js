@@ -14,6 +14,7 @@ export function transcript() {
   let heldBack = 0;
   let pinned = true;
   let frame = 0;
+  let top = 0; // where the reader is
 
   const stable = h("span", { class: "line-stable" });
   const tentative = h("span", { class: "line-tentative" });
@@ -54,10 +55,16 @@ export function transcript() {
   const element = h("section", { class: "card live-text" }, box, newest, toggle);
 
   box.addEventListener("scroll", () => {
-    pinned = box.scrollHeight - box.scrollTop - box.clientHeight < NEAR_PX;
+    const left = box.scrollHeight - box.scrollTop - box.clientHeight;
+    // lines that turn out higher than was guessed leave the end too, but nobody scrolled up
+    if (left < NEAR_PX) pinned = true;
+    else if (box.scrollTop < top - 1) pinned = false;
+    top = box.scrollTop;
     newest.hidden = pinned;
+    if (pinned && left > 1) stay();
   });
-  new ResizeObserver(stay).observe(box);
+  const sizes = new ResizeObserver(stay);
+  for (const each of [box, lines, saying]) sizes.observe(each);
 
   /** Stay at the end, once a frame: of a long recording thousands of lines come at once. */
   function stay() {

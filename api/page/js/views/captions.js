@@ -54,8 +54,8 @@ function captions(signal, back) {
   const tentative = h("span", { class: "line-tentative" });
   const now = h("p", { class: "cap-now", "aria-hidden": "true" }, stable, " ", tentative);
   const status = h("p", { class: "cap-status", role: "status" }, WAITING);
-  const smaller = button("Smaller text", "A−", () => resize(-1));
-  const larger = button("Larger text", "A+", () => resize(1));
+  const smaller = sizeButton("A−", "smaller text", -1);
+  const larger = sizeButton("A+", "larger text", 1);
   const tone = button("Switch between light and dark", "", switchTone);
   const full = button("Full screen", svg("expand"), () => toggleFullScreen(element));
   const leave = h("a", { class: "button", href: back }, "Leave");
@@ -86,6 +86,16 @@ function captions(signal, back) {
     const at = SIZES.indexOf(look.size) + step;
     look.size = SIZES[Math.min(Math.max(at, 0), SIZES.length - 1)];
     dress();
+  }
+
+  function sizeButton(sign, meaning, step) {
+    const name = h("span", { class: "visually-hidden" }, meaning);
+    return h(
+      "button",
+      { type: "button", class: "button", onclick: () => resize(step) },
+      sign,
+      name,
+    );
   }
 
   function switchTone() {
