@@ -26,12 +26,14 @@ const SPANS = [
 /**
  * Return the card of a webhook.
  * @param {object} endpoint
- * @param {{path: string, place: HTMLElement, signal: AbortSignal, onSent: () => void,
- *   onChange: (endpoint: object|null, focus: string) => void}} options `place` outlives the card:
- *   it may hold a secret; `onChange` gets null once it is deleted, and what is to have the focus
+ * @param {{path: string, slots: HTMLElement[], signal: AbortSignal, onSent: () => void,
+ *   onChange: (endpoint: object|null, focus: string) => void}} options `slots` outlive the card:
+ *   one for a secret, which only its reader puts away, one for whatever was done last; `onChange`
+ *   gets null once it is deleted, and what is to have the focus
  */
-export function endpointCard(endpoint, { path, place, signal, onChange, onSent }) {
+export function endpointCard(endpoint, { path, slots, signal, onChange, onSent }) {
   const one = `${path}/${endpoint.id}`;
+  const [kept, place] = slots;
   const act = async (button, what) => {
     button.disabled = true;
     replace(place);
@@ -95,9 +97,9 @@ export function endpointCard(endpoint, { path, place, signal, onChange, onSent }
       sentence: `Copy it now: it is shown this once. The old one signs too until ${when(oldSecretUntil)}.`,
       label: "The secret",
       secret,
-      onDone: () => replace(place),
+      onDone: () => replace(kept),
     });
-    replace(place, card);
+    replace(kept, card);
     present(card);
   };
   const enable = async () => {
@@ -157,7 +159,7 @@ export function endpointCard(endpoint, { path, place, signal, onChange, onSent }
       button(endpoint.enabled ? "pause" : "play", endpoint.enabled ? "Disable" : "Enable", enable),
       button("trash", "Delete", remove, { danger: true }),
     ),
-    place,
+    slots,
   );
 }
 

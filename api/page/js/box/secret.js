@@ -1,6 +1,5 @@
 // A secret that the box shows this once: to be copied, then put out of sight.
 import { h } from "../dom.js";
-import { announce } from "../notice.js";
 
 /**
  * Return a card with the secret; `onDone` runs when the person has kept it.
@@ -54,12 +53,10 @@ export function secretCard({ title, sentence, label, secret, onDone }) {
   return card;
 }
 
-/** Bring the card into view and tell of it. */
+/** Bring the card into view; the focus has its heading read. */
 export function present(card) {
-  const heading = card.querySelector("h2");
-  heading.focus();
+  card.querySelector("h2").focus();
   card.scrollIntoView({ block: "nearest" });
-  announce(heading.textContent);
 }
 
 /** Copy what an input holds; plain http has no clipboard, so there is the old way, too. */

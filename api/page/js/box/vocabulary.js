@@ -108,7 +108,7 @@ export async function show(root, { signal }) {
       words.element,
       pairs.element,
       trouble,
-      bar,
+      editable ? bar : null,
     ),
   );
 }

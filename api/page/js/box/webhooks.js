@@ -13,7 +13,7 @@ export async function show(root, { signal }) {
   let endpoints = await call(PATH, { signal });
   const place = h("div", {});
   const list = h("div", {});
-  const places = new Map(); // by webhook: what its card shows for a while outlives the card
+  const slots = new Map(); // by webhook: what its card shows for a while outlives the card
   const sent = deliveries({ path: PATH, signal, endpoints: () => endpoints });
   const add = h(
     "button",
@@ -63,10 +63,10 @@ export async function show(root, { signal }) {
   const draw = () => {
     const cards = endpoints.map((endpoint) => {
       const { id } = endpoint;
-      if (!places.has(id)) places.set(id, h("div", { "aria-live": "polite" }));
+      if (!slots.has(id)) slots.set(id, [h("div", {}), h("div", { "aria-live": "polite" })]);
       const card = endpointCard(endpoint, {
         path: PATH,
-        place: places.get(id),
+        slots: slots.get(id),
         signal,
         onChange: changed(id),
         onSent: sent.refresh,
