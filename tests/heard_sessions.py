@@ -22,8 +22,10 @@ ENGINE, CLOUD = "whisper-base", "deepgram-nova-3"
 RATE = 16_000
 WORD_MS, PAUSE_MS = 300, 600
 MADE_AT = datetime(2026, 11, 20, 10, 15, 30, tzinfo=UTC)
-VOCABULARY = """the box hears what people say and writes it down so that nobody has to take notes we
-should look at the figures of last week before we decide about budget and plan for spring""".split()
+VOCABULARY = (
+    "the box hears what people say and writes it down so that nobody has to take notes we should "
+    "look at the figures of last week before we decide about budget and plan for spring"
+)
 
 
 def segment(
@@ -44,10 +46,11 @@ def segment(
 
 def talk(words: int, seed: int = 7) -> list[Segment]:
     """Return so many words of talk, 5 to 15 in a segment."""
+    vocabulary = VOCABULARY.split()
     choose, found, at_ms, left = random.Random(seed), [], 500, words
     while left > 0:
         count = min(left, choose.randint(5, 15))
-        text = " ".join(choose.choices(VOCABULARY, k=count)).capitalize() + "."
+        text = " ".join(choose.choices(vocabulary, k=count)).capitalize() + "."
         found.append(segment(text, at_ms, probability=choose.choice((0.95, 0.9, 0.8, 0.35))))
         at_ms = found[-1].end_ms + PAUSE_MS
         left -= count

@@ -7,6 +7,7 @@ import { call } from "../client.js";
 import { ask } from "../dialog.js";
 import { h, replace, svg } from "../dom.js";
 import { announce, failed } from "../notice.js";
+import { tagsOf } from "./words.js";
 
 const FIELDS = ["title", "tags", "note"];
 const MOST_IN_TITLE = 300;
@@ -216,5 +217,6 @@ function say(region, sentence) {
 
 /** A field's text as an input holds it. */
 function shown(session, name) {
+  if (name === "tags") return tagsOf(session.tags).join(", ");
   return name === "note" ? session.note.replace(/\r\n?/g, "\n") : session[name];
 }

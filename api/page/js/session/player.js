@@ -46,7 +46,7 @@ export function createPlayer({ path, seconds, signal }) {
   const more = h("div", { class: "player-more" });
   const node = h(
     "section",
-    { class: "card player", "aria-label": "Player" },
+    { class: "card player", "aria-label": "Player", "aria-busy": "true" },
     waveform.node,
     h(
       "div",
@@ -132,6 +132,7 @@ export function createPlayer({ path, seconds, signal }) {
     }
     isThere = true;
     node.classList.remove("silent");
+    node.setAttribute("aria-busy", "false");
     try {
       const { points } = await call(`${path}peaks`, { query: { points: PEAKS }, signal });
       waveform.setPeaks(points);
@@ -143,6 +144,7 @@ export function createPlayer({ path, seconds, signal }) {
   function silence(error) {
     isThere = false;
     node.classList.add("silent");
+    node.setAttribute("aria-busy", "false");
     const gone = "This session has no audio, or none any more. Its text is all here.";
     if (error.status === 404) replace(trouble, h("p", { class: "muted" }, svg("sound"), gone));
     else failed(error, trouble, error.status === 415 ? {} : { retry: again });
