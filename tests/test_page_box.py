@@ -157,6 +157,18 @@ def test_a_key_is_made_with_the_keyboard_alone(visit, page_box):
     assert found["scopes"] == ["recordings"]
 
 
+def test_the_last_key_of_an_administrator_is_not_revoked_without_a_word(visit, page_box):
+    for key in page_box.client.get(KEYS).json():
+        if key["scopes"] == ["admin"] and key["name"] != "admin":
+            page_box.client.delete(f"{KEYS}/{key['id']}")
+    page = visit("#/box/keys")
+    page.get_by_role("button", name="Revoke admin").click()
+    page.get_by_text("It is the last key that may do everything").wait_for()
+    page.keyboard.press("Escape")
+    page.get_by_role("dialog").wait_for(state="detached")
+    assert "Revoke admin" in page.evaluate("document.activeElement.ariaLabel")
+
+
 def test_who_revokes_the_key_in_use_is_warned_and_then_signed_out(visit, page_box):
     key = made_key(page_box, "admin", name="Mine")
     page = visit("#/box/keys", key=key["key"])

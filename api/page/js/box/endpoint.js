@@ -2,7 +2,7 @@
 import { call } from "../client.js";
 import { ask } from "../dialog.js";
 import { h, replace, svg } from "../dom.js";
-import { count, when } from "../format.js";
+import { count } from "../format.js";
 import { failed, message, toast } from "../notice.js";
 import { endpointForm } from "./endpoint_form.js";
 import { choice, field } from "./field.js";
@@ -91,10 +91,10 @@ export function endpointCard(endpoint, { path, slots, signal, onChange, onSent }
       confirm: "New secret",
     });
     if (!sure) return;
-    const { secret, oldSecretUntil } = await call(`${one}/rotate`, { method: "POST", signal });
+    const { secret } = await call(`${one}/rotate`, { method: "POST", signal });
     const card = secretCard({
       title: "The new secret",
-      sentence: `Copy it now: it is shown this once. The old one signs too until ${when(oldSecretUntil)}.`,
+      sentence: "Copy it now: it is shown this once. The old one signs too for 24 hours.",
       label: "The secret",
       secret,
       onDone: () => replace(kept),

@@ -1,5 +1,5 @@
 // Health in words: what is well, what isn't, and what to do about it; looked at again by itself.
-import { Failure, unreached } from "../client.js";
+import { Failure, events, unreached } from "../client.js";
 import { h, replace, svg } from "../dom.js";
 import { duration } from "../format.js";
 import { failed, message } from "../notice.js";
@@ -35,6 +35,7 @@ export async function show(root, { signal }) {
   };
   replace(root, h("div", { class: "stack" }, trouble, overall, list, checked));
   await look();
+  events.addEventListener("back", look, { signal });
   repeat(LOOK_S, signal, look);
 }
 

@@ -57,7 +57,7 @@ export async function show(root, { signal }) {
   const revoke = async (key) => {
     const sure = await ask({
       title: `Revoke “${key.name}”?`,
-      text: revokeText(key),
+      text: revokeText(key, keys),
       confirm: "Revoke",
       danger: true,
     });
@@ -160,7 +160,11 @@ export function moment(iso) {
   return h("time", { datetime: iso, title: whenInFull(iso) }, when(iso));
 }
 
-function revokeText(key) {
+function revokeText(key, keys) {
+  const rules = (one) => one.state === "valid" && one.scopes.includes("admin");
+  if (rules(key) && keys.filter(rules).length === 1) {
+    return "It is the last key that may do everything: without it, keys can only be made on the box itself, with scribebox keys create. Make another one first, unless you mean that.";
+  }
   if (key.id === me()?.keyId) {
     return "You are signed in with this key: you will be signed out, and whatever else uses it stops at once. It can't be undone.";
   }
