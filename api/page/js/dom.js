@@ -9,7 +9,8 @@ import { ICONS } from "./icons.js";
 const SVG = "http://www.w3.org/2000/svg";
 const SAFE_SCHEMES = new Set(["http:", "https:", "blob:", "mailto:"]);
 const PROPERTIES = new Set(["value", "checked", "indeterminate", "muted", "volume", "selected"]);
-const styles = new Map();
+const styles = new Map(); // by name: the link, and what resolves once it is loaded
+const wanted = new Set(); // the names of those that the view has asked for
 
 /**
  * Make an element.
@@ -73,20 +74,35 @@ export function svg(name, { label, class: also } = {}) {
 }
 
 /**
- * Load a style sheet of the page once; resolve when it holds, or can't be had.
+ * Have a style sheet of the page until the next view is shown; resolve when it holds, or can't be
+ * had. It is loaded once.
  * @param {string} name such as "record", for /page/css/record.css
  * @returns {Promise<void>}
  */
 export function useStyle(name) {
+  wanted.add(name);
   if (!styles.has(name)) {
+    const link = h("link", { rel: "stylesheet", href: `/page/css/${name}.css` });
     const loaded = new Promise((resolve) => {
-      const settle = () => resolve();
-      const href = `/page/css/${name}.css`;
-      document.head.append(h("link", { rel: "stylesheet", href, onload: settle, onerror: settle }));
+      link.addEventListener("load", () => (able(name), resolve()));
+      link.addEventListener("error", () => (styles.delete(name), link.remove(), resolve()));
     });
-    styles.set(name, loaded);
+    styles.set(name, { link, loaded });
+    document.head.append(link);
   }
-  return styles.get(name);
+  able(name);
+  return styles.get(name).loaded;
+}
+
+/** Put the style sheets of a view aside: names in that of another one may mean something else. */
+export function dropStyles() {
+  wanted.clear();
+  for (const name of styles.keys()) able(name);
+}
+
+function able(name) {
+  const { sheet } = styles.get(name)?.link ?? {};
+  if (sheet) sheet.disabled = !wanted.has(name);
 }
 
 function set(element, name, value) {

@@ -7,7 +7,7 @@
 
 import { Failure, call, events } from "./client.js";
 import { closeDialogs } from "./dialog.js";
-import { h, replace, svg } from "./dom.js";
+import { dropStyles, h, replace, svg } from "./dom.js";
 import { may } from "./me.js";
 import { failed } from "./notice.js";
 
@@ -85,6 +85,7 @@ export class Router {
     this.#onRoute(route ?? {});
     setTitle("");
     replace(this.#main, root);
+    dropStyles();
     scrollTo(0, 0);
     const slow = setTimeout(() => root.childElementCount || replace(root, loading()), SLOW_MS);
     try {
