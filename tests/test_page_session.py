@@ -494,9 +494,10 @@ def test_a_long_transcript_has_nodes_for_the_words_near_the_view_only(opened):
 
 AT_THE_END = """(() => {
     const view = document.querySelector('.transcript');
-    const last = view.querySelector('.heard-row:last-child');
+    const last = [...view.querySelectorAll('.heard-row')].at(-1);
     view.scrollTop = view.scrollHeight;
-    return last.getBoundingClientRect().bottom <= view.getBoundingClientRect().bottom;
+    const isShown = last.checkVisibility({ contentVisibilityAuto: true });
+    return isShown && last.getBoundingClientRect().bottom <= view.getBoundingClientRect().bottom;
 })()"""
 
 
@@ -536,7 +537,7 @@ def test_it_fits_every_width(opened, width):
         assert not page.locator(".heard").is_visible()
         tab.click()
         assert not page.locator(".note-text").is_visible()
-    assert page.locator(".word").first.is_visible()
+    page.locator(".word").first.wait_for()
     shoot(page, f"session-{width}")
 
 

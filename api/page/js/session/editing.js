@@ -175,6 +175,7 @@ export function createEditing({ path, session, onSession, onMode, signal }) {
     say(outcome, sentence);
     replace(undo, action);
     undo.hidden = !action;
+    told.hidden = !sentence;
   }
 
   for (const field of Object.values(fields)) field.addEventListener("input", typed);

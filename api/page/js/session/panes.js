@@ -17,7 +17,7 @@ export function createPanes(...panes) {
     h(
       "section",
       { id: `pane-${name}`, class: "card pane", "aria-label": title },
-      h("header", { class: "pane-head" }, h("h2", {}, title), tools),
+      h("header", { class: ["pane-head", !tools && "plain"] }, h("h2", {}, title), tools),
       body,
     ),
   );

@@ -65,7 +65,8 @@ export function createPlayer({ path, seconds, signal }) {
   }
 
   function tell() {
-    at.textContent = clock(audio.currentTime);
+    const now = clock(audio.currentTime);
+    if (at.textContent !== now) at.textContent = now; // not at every frame
     waveform.setPosition(audio.currentTime);
     for (const listener of listeners) listener(audio.currentTime, !audio.paused);
   }

@@ -1,7 +1,7 @@
 /**
  * What was heard, row by row: the word spoken is marked, a click on a word jumps there, text that
- * was held back is grey with its reason. Only rows near the view have a node for each word, and one
- * listener serves them all, so that three hours of talk open and scroll like three minutes.
+ * was held back is grey with its reason. Rows come in blocks: only those near the view are laid out
+ * and have a node for each word, so that three hours of talk open and scroll like three minutes.
  */
 
 import { h, replace, svg } from "../dom.js";
@@ -9,7 +9,8 @@ import { clock, count } from "../format.js";
 import { engineWords, reasonWords } from "../record/words.js";
 import { pieces } from "./timeline.js";
 
-const NEAR = "800px 0px"; // how far outside the view rows get their words
+const NEAR = "800px 0px"; // how far outside the view blocks get their words
+const BLOCK_ROWS = 24; // each block costs something at every frame, each row of one in view too
 const UNSURE = 0.4; // probability below which a word is underlined with dots
 const MARGIN_PX = 48; // the word spoken keeps so far from the edges
 
@@ -22,7 +23,7 @@ const MARGIN_PX = 48; // the word spoken keeps so far from the edges
  */
 export function createTranscript({ timeline, original, onJump, signal }) {
   const { rows } = timeline;
-  const opened = new Set(); // numbers of the rows that have their words
+  const opened = new Set(); // numbers of the blocks whose rows have their words
   let spoken = -1;
   let cursor = -1;
   let heard = -1;
@@ -32,7 +33,13 @@ export function createTranscript({ timeline, original, onJump, signal }) {
     const isNew = row.engine !== rows[number - 1]?.engine;
     return rowNode(row, number, isNew && timeline.engines.size > 1);
   });
-  const list = h("ol", { class: "heard" }, nodes);
+  const blocks = [];
+  for (let at = 0; at < nodes.length; at += BLOCK_ROWS) {
+    const within = nodes.slice(at, at + BLOCK_ROWS);
+    const props = { dataset: { block: blocks.length }, style: { "--rows": within.length } };
+    blocks.push(h("ol", { class: "heard-block", ...props }, within));
+  }
+  const list = h("div", { class: "heard" }, blocks);
   const empty = h("p", { class: nodes.length || original ? "" : "muted" }, original || "Nothing was said.");
   const follow = h(
     "button",
@@ -63,18 +70,23 @@ export function createTranscript({ timeline, original, onJump, signal }) {
   const near = new IntersectionObserver(
     (entries) => {
       for (const { isIntersecting, target } of entries) {
-        if (isIntersecting) openRow(Number(target.dataset.row));
+        if (isIntersecting) openBlock(Number(target.dataset.block));
       }
     },
     { rootMargin: NEAR },
   );
-  for (const one of nodes) near.observe(one);
+  for (const block of blocks) near.observe(block);
   signal.addEventListener("abort", () => near.disconnect());
 
-  function openRow(number) {
+  function openBlock(number) {
     if (opened.has(number)) return;
     opened.add(number);
-    near.unobserve(nodes[number]);
+    near.unobserve(blocks[number]);
+    const first = number * BLOCK_ROWS;
+    for (let at = first; at < Math.min(first + BLOCK_ROWS, rows.length); at += 1) openRow(at);
+  }
+
+  function openRow(number) {
     const row = rows[number];
     if (row.reason !== undefined) return;
     const words = pieces(row).map(({ text, word }) => {
@@ -91,7 +103,7 @@ export function createTranscript({ timeline, original, onJump, signal }) {
   function wordNode(word) {
     if (word < 0) return null;
     const row = timeline.rowOf(word);
-    openRow(row);
+    openBlock(Math.floor(row / BLOCK_ROWS));
     return nodes[row].querySelector(`[data-word="${word}"]`);
   }
 

@@ -40,6 +40,7 @@ export function createWaveform({ seconds, onSeek, signal }) {
   let position = 0;
   let colours = null;
   let waiting = 0;
+  let drawnAt = -1;
   let dragging = false;
 
   function draw() {
@@ -57,7 +58,8 @@ export function createWaveform({ seconds, onSeek, signal }) {
     const pen = canvas.getContext("2d");
     pen.setTransform(ratio, 0, 0, ratio, 0, 0);
     pen.clearRect(0, 0, width, height);
-    const played = seconds ? (position / seconds) * width : 0;
+    const played = headAt();
+    drawnAt = played;
     const middle = height / 2;
     bars.forEach((peak, at) => {
       const tall = Math.max(LEAST, (peak / loud) * (height - 4));
@@ -66,6 +68,12 @@ export function createWaveform({ seconds, onSeek, signal }) {
     });
     pen.fillStyle = colours.head;
     pen.fillRect(Math.min(Math.max(played - 1, 0), width - 2), 0, 2, height);
+  }
+
+  /** Where the head is, in device pixels' worth of CSS pixels: it moves by whole ones. */
+  function headAt() {
+    const ratio = window.devicePixelRatio || 1;
+    return seconds ? Math.round((position / seconds) * canvas.width) / ratio : 0;
   }
 
   function redraw() {
@@ -156,7 +164,7 @@ export function createWaveform({ seconds, onSeek, signal }) {
       const spoken = Math.round(now) !== Math.round(position);
       position = now;
       if (spoken) told();
-      redraw();
+      if (headAt() !== drawnAt) redraw();
     },
     /** Correct the length, once it is known better. */
     setSeconds(length) {
