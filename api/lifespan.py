@@ -58,7 +58,8 @@ async def start(app: Litestar, settings: Settings, url: str, stack: AsyncExitSta
     box = await anyio.to_thread.run_sync(running.__enter__)
     in_thread(stack, running.__exit__, None, None, None)
     await anyio.to_thread.run_sync(recovery.recover, box.database, box.recorder)
-    app.state.box, app.state.authenticator = box, Authenticator(box.database)
+    app.state.box = box
+    app.state.authenticator = Authenticator(box.database, box.page_tokens)
     app.state.closing, app.state.links = Closing(), Links(settings)
     app.state.connections = Connections(box.database)
     own = this_machine(urlsplit(url).port or settings.port)

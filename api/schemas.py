@@ -47,6 +47,13 @@ class Job(msgspec.Struct, rename="camel"):
     error: str | None
 
 
+class ListedJob(Job, rename="camel", kw_only=True):
+    """The same with the title of what it makes ("" until it has one), and when it came."""
+
+    title: str
+    created_at: str
+
+
 class Word(msgspec.Struct, rename="camel"):
     """A word and when it was said, in seconds."""
 
@@ -82,6 +89,13 @@ class Timed(msgspec.Struct, rename="camel", omit_defaults=True):
     segments: list[Segment]
     suppressed: list[Segment]
     warning: str | None = None
+
+
+class Peaks(msgspec.Struct, rename="camel"):
+    """The outline of audio: the largest amplitude of each slice, 0 to 100 % of full scale."""
+
+    duration_seconds: float
+    points: list[int]
 
 
 class Replacement(msgspec.Struct, rename={"heard": "from", "meant": "to"}):

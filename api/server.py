@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
+from api.cut_off import CutOff
 from api.handshakes import Handshakes
 from api.head import Head
 from api.hosts import AllowedHosts, host_of, own_names
@@ -69,7 +70,10 @@ def configuration(
     """Return how uvicorn is to serve the app; it logs nothing itself, least of all URLs."""
     return Configuration(
         Head(
-            Counted(AllowedHosts(Handshakes(app), own_names(settings)), app.state.metrics.requests)
+            Counted(
+                CutOff(AllowedHosts(Handshakes(app), own_names(settings))),
+                app.state.metrics.requests,
+            )
         ),
         http="httptools",  # uploads: half the time of h11, so others wait half as long
         log_config=None,

@@ -14,14 +14,14 @@ from appliance.direct import Direct
 from appliance.history_audio import HistoryAudio
 from appliance.listeners import Listeners
 from appliance.recorder import Recorder, RecorderOptions
-from appliance.secret import LOCAL_TOKENS, SIGNED_URLS, WEBHOOK_SECRETS
+from appliance.secret import LOCAL_TOKENS, PAGE_TOKENS, SIGNED_URLS, WEBHOOK_SECRETS
 from appliance.secret import load as load_secret
 from appliance.settings import Settings
 from appliance.signatures import Signatures
 from appliance.standby import Standby, StandbyOptions
 from appliance.store import jobs, migrations
 from appliance.store.database import Database
-from appliance.tokens import LocalTokens
+from appliance.tokens import LocalTokens, PageTokens
 from appliance.uploads import Uploads
 from appliance.vendor import Vendor
 from appliance.webhook_secrets import WebhookSecrets
@@ -50,6 +50,7 @@ class Box:
     history_audio: HistoryAudio
     signatures: Signatures
     tokens: LocalTokens
+    page_tokens: PageTokens
     vendor: Vendor
     webhook_secrets: WebhookSecrets
     new_admin_key: str | None  # in plain, at the first start only
@@ -133,6 +134,7 @@ def running(settings: Settings, url: str, countdown: Countdown | None = None) ->
             signatures=Signatures(secret.key(SIGNED_URLS)),
             webhook_secrets=WebhookSecrets(secret.key(WEBHOOK_SECRETS)),
             tokens=tokens,
+            page_tokens=PageTokens(secret.key(PAGE_TOKENS)),
             vendor=Vendor(database, tokens, settings.plans, cloud_of(settings)),
             new_admin_key=new_admin_key,
         )

@@ -5,6 +5,7 @@ of `appliance.uploads`; a job found running at start was cut off and is queued a
 """
 
 from collections.abc import Collection
+from datetime import timedelta
 
 from sqlalchemy import func
 from sqlmodel import Session, col, select
@@ -15,6 +16,7 @@ from appliance.store.database import tell
 from appliance.store.entities import Job, JobState, SessionRow, now
 
 OPEN = (JobState.QUEUED, JobState.RUNNING)
+RECENT, MOST_RECENT = timedelta(days=1), 100
 
 
 def add(session: Session, row: SessionRow, language: str | None = None) -> Job:
@@ -39,6 +41,18 @@ def owners(session: Session) -> list[int]:
     """Return the accounts that have a job in the queue."""
     waiting = select(Job.account_id).where(Job.state == JobState.QUEUED).distinct()
     return list(session.exec(waiting))
+
+
+def recent(session: Session, account_id: int) -> list[tuple[Job, str]]:
+    """Return open jobs and those ended within a day, with titles, the newest first."""
+    listed = col(Job.state).in_(OPEN) | (col(Job.finished_at) > now() - RECENT)
+    rows = session.exec(
+        select(Job, SessionRow.title)
+        .where(Job.session_id == SessionRow.id, Job.account_id == account_id, listed)
+        .order_by(col(Job.id).desc())
+        .limit(MOST_RECENT)
+    )
+    return [(job, title) for job, title in rows]
 
 
 def take(session: Session, owners: Collection[int] | None = None) -> Job | None:

@@ -1,0 +1,223 @@
+/**
+ * Editing title, tags and note: what is typed is kept until it is saved or given up, a save can be
+ * undone, and nobody's change is overwritten or lost without a question.
+ */
+
+import { call } from "../client.js";
+import { ask } from "../dialog.js";
+import { h, replace, svg } from "../dom.js";
+import { announce, failed } from "../notice.js";
+import { tagsOf } from "./words.js";
+
+const FIELDS = ["title", "tags", "note"];
+const MOST_IN_TITLE = 300;
+const drafts = new Map(); // by path: what a view left without an answer, such as by being signed out
+
+/**
+ * @param {object} options
+ * @param {string} options.path of the session in the API
+ * @param {{title: string, tags: string, note: string, originalTranscript: string}} options.session
+ * @param {(session: object) => void} options.onSession shows a session that has changed
+ * @param {(editing: boolean) => void} options.onMode shows the fields, or the text
+ * @param {AbortSignal} options.signal ends it
+ */
+export function createEditing({ path, session, onSession, onMode, signal }) {
+  let base = session; // as the box has it, as far as is known
+  let before = null; // what Undo puts back
+  let editing = false;
+  let saving = false;
+
+  const title = h("input", { id: "edit-title", maxlength: MOST_IN_TITLE, autocomplete: "off" });
+  const tags = h("input", { id: "edit-tags", autocomplete: "off", "aria-describedby": "edit-tags-hint" });
+  const note = h("textarea", { id: "edit-note", "aria-label": "Note", spellcheck: "true" });
+  const fields = { title, tags, note };
+  const state = h("p", { class: "edit-state muted", role: "status" });
+  const outcome = h("p", { role: "status" });
+  const trouble = h("div", { class: "edit-trouble" });
+  const undo = h("button", { class: "button small", type: "button", hidden: true, onclick: putBack });
+  const told = h("div", { class: "row edit-told" }, outcome, undo);
+
+  const save = button("Save", "primary", () => form.requestSubmit(), "check");
+  const giveUp = button("Discard", "", discard);
+  const original = button("Start again from what was heard", "quiet small", () => {
+    note.value = base.originalTranscript;
+    typed();
+    note.focus();
+  }, "undo");
+  const bar = h("div", { class: "card edit-bar", hidden: true }, trouble, h("div", { class: "row" }, state, giveUp, save));
+  const form = h(
+    "form",
+    { id: "edit", class: "card edit-form", hidden: true, onsubmit: submit },
+    h("div", { class: "field" }, h("label", { for: "edit-title" }, "Title"), title),
+    h(
+      "div",
+      { class: "field" },
+      h("label", { for: "edit-tags" }, "Tags"),
+      tags,
+      h("p", { id: "edit-tags-hint", class: "hint" }, "Separated by commas"),
+    ),
+  );
+
+  function button(label, kind, onclick, icon) {
+    return h("button", { class: ["button", kind], type: "button", onclick }, icon && svg(icon), label);
+  }
+
+  function changes() {
+    return Object.fromEntries(
+      FIELDS.filter((name) => fields[name].value !== shown(base, name)).map((name) => [name, fields[name].value]),
+    );
+  }
+
+  const isUnsaved = () => editing && Object.keys(changes()).length > 0;
+
+  function fill(values) {
+    for (const name of FIELDS) fields[name].value = shown(values, name);
+  }
+
+  function setEditing(wanted) {
+    editing = wanted;
+    form.hidden = bar.hidden = !wanted;
+    replace(trouble);
+    onMode(wanted);
+  }
+
+  function typed() {
+    const unsaved = isUnsaved();
+    say(state, unsaved ? "Not saved" : "Nothing changed");
+    tell("", "");
+    save.disabled = !unsaved;
+    if (unsaved) drafts.set(path, { base, changes: changes() });
+    else drafts.delete(path);
+  }
+
+  /** Show the fields. */
+  function start() {
+    fill(base);
+    setEditing(true);
+    typed();
+    title.focus();
+  }
+
+  async function discard() {
+    if (isUnsaved() && !(await mayLose("Discard your changes?", "Discard"))) return;
+    if (signal.aborted) return;
+    fill(base);
+    typed();
+    setEditing(false);
+  }
+
+  async function mayLose(question, confirm) {
+    const text = "What you have changed in this session is not saved yet.";
+    const lost = await ask({ title: question, text, confirm, cancel: "Keep editing", danger: true });
+    if (lost) drafts.delete(path);
+    return lost;
+  }
+
+  async function submit(event) {
+    event.preventDefault();
+    const wanted = changes();
+    if (saving || !Object.keys(wanted).length) return;
+    saving = save.disabled = true;
+    say(state, "Saving…");
+    replace(trouble);
+    try {
+      if (!(await mayOverwrite(wanted))) return;
+      await send(wanted);
+      drafts.delete(path);
+      setEditing(false);
+      tell("Saved.", "Undo");
+      undo.focus();
+    } catch (error) {
+      if (!signal.aborted) failed(error, trouble);
+    } finally {
+      saving = false;
+      if (editing) typed();
+    }
+  }
+
+  /** Somebody else may have saved meanwhile: then whoever saves now decides. */
+  async function mayOverwrite(wanted) {
+    const now = await call(path, { signal });
+    const others = Object.keys(wanted).filter((name) => now[name] !== base[name]);
+    base = now;
+    if (!others.length) return true;
+    return ask({
+      title: "Somebody else has changed this session",
+      text: `The ${others.join(" and the ")} changed since you opened it. Save yours in its place?`,
+      confirm: "Save mine",
+      cancel: "Keep editing",
+      danger: true,
+    });
+  }
+
+  async function send(wanted) {
+    const replaced = Object.fromEntries(Object.keys(wanted).map((name) => [name, base[name]]));
+    base = await call(path, { method: "PATCH", json: wanted, signal });
+    before = replaced;
+    onSession(base);
+  }
+
+  async function putBack() {
+    const again = undo.textContent === "Redo";
+    undo.disabled = true;
+    try {
+      await send(before);
+      tell(again ? "Saved again." : "It is as it was before.", again ? "Undo" : "Redo");
+      undo.focus();
+    } catch (error) {
+      if (!signal.aborted) failed(error, null);
+    } finally {
+      undo.disabled = false;
+    }
+  }
+
+  function tell(sentence, action) {
+    say(outcome, sentence);
+    replace(undo, action);
+    undo.hidden = !action;
+    told.hidden = !sentence;
+  }
+
+  for (const field of Object.values(fields)) field.addEventListener("input", typed);
+  document.addEventListener(
+    "keydown",
+    (event) => {
+      if (!editing || event.key.toLowerCase() !== "s" || !(event.ctrlKey || event.metaKey)) return;
+      event.preventDefault();
+      form.requestSubmit();
+    },
+    { signal },
+  );
+  window.addEventListener("beforeunload", (event) => isUnsaved() && event.preventDefault(), { signal });
+
+  return {
+    form,
+    note: h("div", { class: "edit-note" }, note, original),
+    bar,
+    told,
+    start,
+    /** Ask before the view is left; for the router. */
+    mayLeave: async () => !isUnsaved() || mayLose("Leave without saving?", "Leave"),
+    /** Take up again what was typed here before the view was left without an answer. */
+    resume() {
+      const draft = drafts.get(path);
+      if (!draft) return;
+      ({ base } = draft); // what others have saved since is asked about
+      fill({ ...base, ...draft.changes });
+      setEditing(true);
+      typed();
+      announce("What you had typed is still here.");
+    },
+  };
+}
+
+/** Say something in a live region, once: what is said already is not said again at every key. */
+function say(region, sentence) {
+  if (region.textContent !== sentence) region.textContent = sentence;
+}
+
+/** A field's text as an input holds it. */
+function shown(session, name) {
+  if (name === "tags") return tagsOf(session.tags).join(", ");
+  return name === "note" ? session.note.replace(/\r\n?/g, "\n") : session[name];
+}

@@ -1,0 +1,49 @@
+/* The record view: `#/record` begins a recording, `#/record/3` is that recording as it happens. */
+
+import { h, replace, useStyle } from "../dom.js";
+import { latest } from "../record/latest.js";
+import { livePanel } from "../record/live.js";
+import { startForm } from "../record/start.js";
+
+const titles = new Map(); // of recordings begun here, which have a name only once they are sessions
+
+/** Show the view in `root`; `params.id` is the recording to watch, if there is one. */
+export async function show(root, params, { signal, setTitle }) {
+  await useStyle("record");
+  if (signal.aborted) return;
+  const id = Number(params.id ?? 0);
+  if (id > 0) {
+    setTitle(`Recording ${id}`);
+    replace(root, livePanel(id, { signal, title: titles.get(id) }));
+    return;
+  }
+  setTitle("Record");
+  const list = latest({ signal });
+  const form = startForm({
+    signal,
+    onStarted: (begun, title) => {
+      titles.set(begun.id, title);
+      if (!signal.aborted) location.hash = `#/record/${begun.id}`;
+    },
+  });
+  replace(
+    root,
+    h(
+      "div",
+      { class: "stack rec-view" },
+      h(
+        "div",
+        { class: "rec-intro" },
+        h("h1", { tabindex: "-1" }, "Record"),
+        h(
+          "p",
+          { class: "muted" },
+          "The microphone of the box listens; the text appears here while people speak.",
+        ),
+      ),
+      list.running,
+      form,
+      list.ended,
+    ),
+  );
+}
