@@ -4,6 +4,7 @@ import json
 import re
 from datetime import UTC, datetime, timedelta
 
+import axe
 import pytest
 from many_sessions import finished, folder_with
 from page_browser import page_box_at, shoot, until
@@ -355,6 +356,21 @@ def test_a_key_that_may_only_read_finds_and_cannot_upload(visit, page_box):
     for job in reversed(jobs):
         page_box.client.post(f"/api/v1/jobs/{job}/cancel")
     page.locator("text=/Transcribing|Queued|Begins/").first.wait_for(state="detached")
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_axe_finds_nothing_serious_while_files_are_on_their_way(visit, theme):
+    script = axe.source()
+    page = visit("#/sessions?tag=Köln", width=390, theme=theme)
+    page.wait_for_selector(ROW)
+    page.locator("summary").click()
+    slow(page, 20_000)
+    page.set_input_files(
+        "#upload-files", [SPEECH / "meeting.flac", SPEECH / "german.flac", SPEECH / "german.json"]
+    )
+    page.locator("text=/Uploading/").first.wait_for()
+    found = [one for one in axe.problems(page, script) if one["impact"] in axe.GRAVE]
+    assert not found, axe.told(found)
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

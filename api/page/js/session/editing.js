@@ -7,11 +7,10 @@ import { call } from "../client.js";
 import { ask } from "../dialog.js";
 import { h, replace, svg } from "../dom.js";
 import { announce, failed } from "../notice.js";
-import { tagsOf } from "./words.js";
+import { createFields, shown } from "./fields.js";
 
 const FIELDS = ["title", "tags", "note"];
-const MOST_IN_TITLE = 300;
-const drafts = new Map(); // by path: what a view left without an answer, such as by being signed out
+const drafts = new Map(); // by path: what was left without an answer, such as by being signed out
 
 /**
  * @param {object} options
@@ -27,44 +26,52 @@ export function createEditing({ path, session, onSession, onMode, signal }) {
   let editing = false;
   let saving = false;
 
-  const title = h("input", { id: "edit-title", maxlength: MOST_IN_TITLE, autocomplete: "off" });
-  const tags = h("input", { id: "edit-tags", autocomplete: "off", "aria-describedby": "edit-tags-hint" });
-  const note = h("textarea", { id: "edit-note", "aria-label": "Note", spellcheck: "true" });
-  const fields = { title, tags, note };
+  const { fields, form } = createFields(submit);
+  const { note, title } = fields;
   const state = h("p", { class: "edit-state muted", role: "status" });
   const outcome = h("p", { role: "status" });
   const trouble = h("div", { class: "edit-trouble" });
-  const undo = h("button", { class: "button small", type: "button", hidden: true, onclick: putBack });
-  const told = h("div", { class: "row edit-told" }, outcome, undo);
+  const undo = h("button", {
+    class: "button small",
+    type: "button",
+    hidden: true,
+    onclick: putBack,
+  });
+  const told = h("div", { class: "row edit-told", hidden: true }, outcome, undo);
 
   const save = button("Save", "primary", () => form.requestSubmit(), "check");
   const giveUp = button("Discard", "", discard);
-  const original = button("Start again from what was heard", "quiet small", () => {
-    note.value = base.originalTranscript;
-    typed();
-    note.focus();
-  }, "undo");
-  const bar = h("div", { class: "card edit-bar", hidden: true }, trouble, h("div", { class: "row" }, state, giveUp, save));
-  const form = h(
-    "form",
-    { id: "edit", class: "card edit-form", hidden: true, onsubmit: submit },
-    h("div", { class: "field" }, h("label", { for: "edit-title" }, "Title"), title),
-    h(
-      "div",
-      { class: "field" },
-      h("label", { for: "edit-tags" }, "Tags"),
-      tags,
-      h("p", { id: "edit-tags-hint", class: "hint" }, "Separated by commas"),
-    ),
+  const original = button(
+    "Start again from what was heard",
+    "quiet small",
+    () => {
+      note.value = base.originalTranscript;
+      typed();
+      note.focus();
+    },
+    "undo",
   );
-
+  const bar = h(
+    "div",
+    { class: "card edit-bar", hidden: true },
+    trouble,
+    h("div", { class: "row" }, state, giveUp, save),
+  );
   function button(label, kind, onclick, icon) {
-    return h("button", { class: ["button", kind], type: "button", onclick }, icon && svg(icon), label);
+    return h(
+      "button",
+      { class: ["button", kind], type: "button", onclick },
+      icon && svg(icon),
+      label,
+    );
   }
 
   function changes() {
     return Object.fromEntries(
-      FIELDS.filter((name) => fields[name].value !== shown(base, name)).map((name) => [name, fields[name].value]),
+      FIELDS.filter((name) => fields[name].value !== shown(base, name)).map((name) => [
+        name,
+        fields[name].value,
+      ]),
     );
   }
 
@@ -108,7 +115,13 @@ export function createEditing({ path, session, onSession, onMode, signal }) {
 
   async function mayLose(question, confirm) {
     const text = "What you have changed in this session is not saved yet.";
-    const lost = await ask({ title: question, text, confirm, cancel: "Keep editing", danger: true });
+    const lost = await ask({
+      title: question,
+      text,
+      confirm,
+      cancel: "Keep editing",
+      danger: true,
+    });
     if (lost) drafts.delete(path);
     return lost;
   }
@@ -188,7 +201,9 @@ export function createEditing({ path, session, onSession, onMode, signal }) {
     },
     { signal },
   );
-  window.addEventListener("beforeunload", (event) => isUnsaved() && event.preventDefault(), { signal });
+  window.addEventListener("beforeunload", (event) => isUnsaved() && event.preventDefault(), {
+    signal,
+  });
 
   return {
     form,
@@ -214,10 +229,4 @@ export function createEditing({ path, session, onSession, onMode, signal }) {
 /** Say something in a live region, once: what is said already is not said again at every key. */
 function say(region, sentence) {
   if (region.textContent !== sentence) region.textContent = sentence;
-}
-
-/** A field's text as an input holds it. */
-function shown(session, name) {
-  if (name === "tags") return tagsOf(session.tags).join(", ");
-  return name === "note" ? session.note.replace(/\r\n?/g, "\n") : session[name];
 }

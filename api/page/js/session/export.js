@@ -59,7 +59,10 @@ function choice({ format, name, what }, onclick) {
 
 /** Name a file after the session, without what some systems allow in no name. */
 function fileName(title, id, extension) {
-  const plain = title.replace(/[\u0000-\u001f\u007f"*/:<>?\\|]+/g, " ").replace(/\s+/g, " ").trim();
+  const plain = title
+    .replace(/[\u0000-\u001f\u007f"*/:<>?\\|]+/g, " ")
+    .replace(/\s+/g, " ")
+    .trim();
   const name = plain.slice(0, MOST_IN_NAME).replace(/^\.+|[. ]+$/g, "");
   return `${name || `session-${id}`}.${extension}`;
 }

@@ -60,7 +60,12 @@ export function createPlayer({ path, seconds, signal }) {
 
   function skipButton(icon, way, by) {
     const label = `${SKIP_SECONDS} seconds ${way}`;
-    const props = { class: "button quiet player-skip", type: "button", "aria-label": label, title: label };
+    const props = {
+      class: "button quiet player-skip",
+      type: "button",
+      "aria-label": label,
+      title: label,
+    };
     return h("button", { ...props, onclick: () => skip(by) }, svg(icon), String(SKIP_SECONDS));
   }
 
@@ -134,12 +139,14 @@ export function createPlayer({ path, seconds, signal }) {
     isThere = true;
     node.classList.remove("silent");
     node.setAttribute("aria-busy", "false");
+    waveform.node.classList.add("drawing"); // some hours of sound take the box half a minute
     try {
       const { points } = await call(`${path}peaks`, { query: { points: PEAKS }, signal });
       waveform.setPeaks(points);
     } catch {
       // the line stays flat; the sound plays all the same, and says what is wrong if it does not
     }
+    waveform.node.classList.remove("drawing");
   }
 
   function silence(error) {

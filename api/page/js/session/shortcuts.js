@@ -8,15 +8,15 @@ import { h } from "../dom.js";
 
 const SKIP_SECONDS = 10;
 const KEYS = [
-  ["Alt + K", "Play or pause, wherever the cursor is"],
-  ["Alt + J, Alt + L", "10 seconds back, 10 seconds forward"],
-  ["Space, K, J, L", "The same in the player and the transcript"],
-  ["← →", "In the waveform: 5 seconds; in the transcript: the next word"],
-  ["↑ ↓", "In the transcript: the next line"],
-  ["Enter", "In the transcript: play from the word"],
-  ["Home, End", "In the waveform: to the beginning, to the end"],
+  [["Alt + K"], "Play or pause, also while you type"],
+  [["Alt + J", "Alt + L"], "10 seconds back, 10 seconds forward"],
+  [["Space", "J", "K", "L"], "The same, in the player and the transcript"],
+  [["←", "→"], "5 seconds in the waveform, a word in the transcript"],
+  [["↑", "↓"], "A line in the transcript"],
+  [["Enter"], "Play from the word that is chosen"],
+  [["Home", "End"], "To the beginning or the end, in the waveform"],
 ];
-const EDITING = [["Ctrl + S", "While editing: save"]];
+const EDITING = [[["Ctrl + S"], "Save what you have edited"]];
 
 /**
  * @param {{player: {toggle: () => void, skip: (by: number) => void}, regions: Node[],
@@ -48,7 +48,16 @@ export function listenForKeys({ player, regions, signal }) {
 /** Show the keys there are. */
 export function showKeys(mayWrite) {
   const rows = (mayWrite ? [...KEYS, ...EDITING] : KEYS).map(([keys, what]) =>
-    h("div", {}, h("dt", {}, h("kbd", {}, keys)), h("dd", {}, what)),
+    h(
+      "div",
+      {},
+      h(
+        "dt",
+        {},
+        keys.map((key) => h("kbd", {}, key)),
+      ),
+      h("dd", {}, what),
+    ),
   );
   showDialog("Keys", h("dl", { class: "keys" }, rows));
 }

@@ -34,7 +34,7 @@ export class Timeline {
       this.engines.add(row.engine);
       if (row.reason !== undefined) continue;
       for (const { start, end } of row.words) {
-        latest = Math.max(latest, start); // words of two segments may overlap; the search needs order
+        latest = Math.max(latest, start); // words may overlap; the search needs order
         this.starts[at] = latest;
         this.ends[at] = Math.max(latest, end);
         at += 1;

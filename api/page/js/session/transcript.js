@@ -5,8 +5,7 @@
  */
 
 import { h, replace, svg } from "../dom.js";
-import { clock, count } from "../format.js";
-import { engineWords, reasonWords } from "../record/words.js";
+import { heldBackSwitch, rowNode } from "./rows.js";
 import { pieces } from "./timeline.js";
 
 const NEAR = "800px 0px"; // how far outside the view blocks get their words
@@ -40,7 +39,11 @@ export function createTranscript({ timeline, original, onJump, signal }) {
     blocks.push(h("ol", { class: "heard-block", ...props }, within));
   }
   const list = h("div", { class: "heard" }, blocks);
-  const empty = h("p", { class: nodes.length || original ? "" : "muted" }, original || "Nothing was said.");
+  const empty = h(
+    "p",
+    { class: nodes.length || original ? "" : "muted" },
+    original || "Nothing was said.",
+  );
   const follow = h(
     "button",
     { class: "button small follow", type: "button", hidden: true, onclick: () => setFollows(true) },
@@ -93,7 +96,11 @@ export function createTranscript({ timeline, original, onJump, signal }) {
       if (word === null) return text;
       const isUnsure = row.words[word].probability < UNSURE;
       const title = isUnsure ? "The engine was not sure here" : null;
-      const props = { class: ["word", isUnsure && "unsure"], title, dataset: { word: row.first + word } };
+      const props = {
+        class: ["word", isUnsure && "unsure"],
+        title,
+        dataset: { word: row.first + word },
+      };
       return h("span", props, text);
     });
     replace(nodes[number].querySelector(".said"), words);
@@ -195,47 +202,6 @@ export function createTranscript({ timeline, original, onJump, signal }) {
       if (marked && follows && isPlaying) reveal(marked);
     },
   };
-}
-
-function rowNode(row, number, tellsEngine) {
-  const isHeld = row.reason !== undefined;
-  const engine = engineWords(row.engine, row.engineReason);
-  const time = clock(row.start);
-  const props = { class: "row-time figures", type: "button", tabindex: "-1" };
-  return h(
-    "li",
-    { class: isHeld ? "heard-row held-back" : "heard-row", dataset: { row: number } },
-    h("button", { ...props, "aria-label": `Play from ${time}` }, time),
-    h(
-      "div",
-      { class: "row-text" },
-      h("p", { class: "said" }, row.text || "(no text)"),
-      isHeld && h("p", { class: "row-note" }, svg("eye-off"), `Held back: ${reasonWords(row.reason)}.`),
-      tellsEngine &&
-        h("p", { class: "row-note" }, svg(engine.cloud ? "cloud" : "box"), engine.detail || engine.label),
-    ),
-  );
-}
-
-/** Make what hides and shows the text that was held back; null if there is none. */
-function heldBackSwitch(rows, list) {
-  const held = rows.filter((row) => row.reason !== undefined).length;
-  if (!held) return null;
-  const label = `${count(held, "passage")} held back`;
-  const button = h(
-    "button",
-    { class: "button quiet small held-switch", type: "button", "aria-pressed": "true", onclick: turn },
-    svg("eye"),
-    label,
-  );
-
-  function turn() {
-    const hides = list.classList.toggle("without-held-back");
-    button.setAttribute("aria-pressed", String(!hides));
-    replace(button, svg(hides ? "eye-off" : "eye"), label);
-  }
-
-  return button;
 }
 
 /** The part of the window in which the transcript is seen. */

@@ -48,7 +48,10 @@ export function createWaveform({ seconds, onSeek, signal }) {
     const { clientWidth: width, clientHeight: height } = node;
     if (!width || !height) return;
     const ratio = window.devicePixelRatio || 1;
-    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    if (
+      canvas.width !== Math.round(width * ratio) ||
+      canvas.height !== Math.round(height * ratio)
+    ) {
       canvas.width = Math.round(width * ratio);
       canvas.height = Math.round(height * ratio);
       bars = [];

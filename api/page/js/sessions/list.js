@@ -8,6 +8,7 @@ import { sessionRow } from "./row.js";
 const AHEAD = "900px"; // fetched before the end comes into view
 const DAY_MS = 86_400_000;
 const SKELETONS = 6;
+const GROUP = 40; // rows that the browser lays out together; a long day is several groups
 
 const weekday = new Intl.DateTimeFormat("en", { weekday: "long" });
 const date = new Intl.DateTimeFormat("en-GB", { weekday: "long", day: "numeric", month: "long" });
@@ -104,9 +105,11 @@ export class SessionList {
 
   _group(row, beside, place) {
     const name = dayOf(row.createdAt);
-    if (beside?.dataset.day === name) return beside;
-    const group = h("section", { class: "session-day", dataset: { day: name } },
-      h("h2", { class: "session-day-name" }, name), h("ul", { class: "sessions" }));
+    const isSame = beside?.dataset.day === name;
+    const isFull = beside?.querySelector("ul").childElementCount >= GROUP;
+    if (isSame && (place === "prepend" || !isFull)) return beside;
+    const group = h("section", { class: ["session-day", isSame && "continued"], dataset: { day: name } },
+      !isSame && h("h2", { class: "session-day-name" }, name), h("ul", { class: "sessions" }));
     this.groups[place](group);
     return group;
   }

@@ -38,7 +38,10 @@ export async function show(root, { id }, { signal, setTitle, guard, navigate }) 
     const name = changed.title || `Session ${changed.id}`;
     setTitle(name);
     replace(title, name);
-    replace(tags, tagsOf(changed.tags).map((tag) => h("li", { class: "chip" }, tag)));
+    replace(
+      tags,
+      tagsOf(changed.tags).map((tag) => h("li", { class: "chip" }, tag)),
+    );
     tags.hidden = !tags.childElementCount;
     const paragraphs = paragraphsOf(changed.note);
     const empty = h("p", { class: "muted" }, "The note is empty.");
@@ -123,7 +126,10 @@ export async function show(root, { id }, { signal, setTitle, guard, navigate }) 
     editing.bar,
   );
   editing.note.hidden = true;
-  replace(player.more, action("Keys", "keyboard", () => showKeys(mayWrite), "quiet small"));
+  replace(
+    player.more,
+    action("Keys", "keyboard", () => showKeys(mayWrite), "quiet small"),
+  );
   tell(session);
   replace(root, view);
   listenForKeys({ player, regions: [player.node, heard.region], signal });
@@ -133,7 +139,12 @@ export async function show(root, { id }, { signal, setTitle, guard, navigate }) 
 }
 
 function action(label, icon, onclick, kind = "") {
-  return h("button", { class: ["button", kind], type: "button", onclick }, svg(icon), h("span", {}, label));
+  return h(
+    "button",
+    { class: ["button", kind], type: "button", onclick },
+    svg(icon),
+    h("span", {}, label),
+  );
 }
 
 /** The line below the title: when, how long, in which language, written by whom. */
@@ -143,7 +154,11 @@ function facts(session, timed, timeline) {
   return h(
     "p",
     { class: "session-facts muted" },
-    h("time", { datetime: session.createdAt, title: whenInFull(session.createdAt) }, when(session.createdAt)),
+    h(
+      "time",
+      { datetime: session.createdAt, title: whenInFull(session.createdAt) },
+      when(session.createdAt),
+    ),
     h("span", {}, duration(timed.durationSeconds)),
     language && h("span", {}, language),
     engines.map(({ label, detail }) => h("span", { class: "engine" }, detail || label)),
