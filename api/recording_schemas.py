@@ -41,6 +41,7 @@ class Recording(msgspec.Struct, rename="camel"):
 
     id: int
     state: str
+    title: str
     device: str
     started_at: str
     elapsed_seconds: float

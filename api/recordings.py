@@ -125,6 +125,7 @@ def public(status: Status) -> Recording:
     return Recording(
         id=status.id,
         state=str(status.state),
+        title=status.title,
         device=status.device,
         started_at=timestamp(status.started_at),
         elapsed_seconds=round(status.elapsed_seconds, 3),

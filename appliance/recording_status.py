@@ -39,6 +39,7 @@ class Status:
 
     id: int
     state: str
+    title: str  # as it was begun, or of its session
     device: str
     started_at: datetime
     elapsed_seconds: float
@@ -70,6 +71,7 @@ def status_of(session: Session, row: Recording, take: Take | None) -> Status:
     return Status(
         id=row.id,
         state=row.state.value,
+        title=made.title,
         device=row.device,
         started_at=row.started_at,
         elapsed_seconds=elapsed,

@@ -147,6 +147,7 @@ def test_two_viewers_read_the_same_and_one_of_them_may_come_late(visit, micropho
     assert words_wrong(MEETING.text, " ".join(lines(page))) <= 4
     assert late.get_by_role("link", name="Open session").count() == 0  # its key may not
     assert page.locator("h1").text_content() != f"Recording {number}"  # the session has a title
+    assert late.locator("h1").text_content() == page.locator("h1").text_content()
 
 
 def test_a_server_that_is_killed_and_comes_back_loses_and_repeats_no_line(

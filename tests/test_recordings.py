@@ -16,7 +16,7 @@ from engine.microphone import Device
 
 PATH = "/api/v1/recordings"
 FIELDS = [
-    "id", "state", "device", "startedAt", "elapsedSeconds", "capturedSeconds",
+    "id", "state", "title", "device", "startedAt", "elapsedSeconds", "capturedSeconds",
     "transcribedSeconds", "gaps", "level", "alarms", "sessionId", "failover",
 ]  # fmt: skip
 

@@ -1,6 +1,5 @@
 /* The recordings that run, and the latest that have ended, with the way to each. */
 
-import { call } from "../client.js";
 import { h, replace, svg } from "../dom.js";
 import { duration, when } from "../format.js";
 import { may } from "../me.js";
@@ -20,7 +19,6 @@ export function latest({ signal }) {
     h("h2", {}, "Latest recordings"),
     list,
   );
-  const titles = new Map();
   let shown = "";
   let timer = 0;
 
@@ -29,7 +27,6 @@ export function latest({ signal }) {
       const found = await recordings(signal);
       const open = found.filter(isOpen);
       const rest = found.filter((each) => !isOpen(each)).slice(0, SHOWN);
-      await learnTitles(rest);
       if (!signal.aborted) show(open, rest);
     } catch {
       // the rest of the page tells when the box can't be reached
@@ -37,21 +34,12 @@ export function latest({ signal }) {
     if (!signal.aborted) timer = setTimeout(look, LOOK_MS);
   }
 
-  async function learnTitles(rest) {
-    if (!may("sessions:read")) return;
-    const unknown = rest.some(({ sessionId }) => sessionId && !titles.has(sessionId));
-    if (!unknown) return;
-    const page = await call("/api/v1/audioscribe/sessions/", { query: { perPage: 50 }, signal });
-    for (const { sessionId } of rest) if (sessionId) titles.set(sessionId, "");
-    for (const { id, title } of page) titles.set(id, title);
-  }
-
   function show(open, rest) {
-    const key = JSON.stringify([open.map(({ id, state }) => [id, state]), rest, [...titles]]);
+    const key = JSON.stringify([open.map(({ id, state, title }) => [id, state, title]), rest]);
     if (key === shown) return;
     shown = key;
     replace(running, ...open.map(card));
-    replace(list, ...rest.map((each) => row(each, titles.get(each.sessionId))));
+    replace(list, ...rest.map(row));
     ended.hidden = !rest.length;
   }
 
@@ -62,7 +50,7 @@ export function latest({ signal }) {
 
 const isOpen = ({ state }) => state === "recording" || state === "finishing";
 
-function card({ id, state, device, startedAt }) {
+function card({ id, state, title, device, startedAt }) {
   return h(
     "section",
     { class: "card row rec-running" },
@@ -70,14 +58,14 @@ function card({ id, state, device, startedAt }) {
     h(
       "span",
       { class: "rec-running-what" },
-      `Recording ${id} · ${when(startedAt)} · ${deviceName(device)}`,
+      `${title || `Recording ${id}`} · ${when(startedAt)} · ${deviceName(device)}`,
     ),
     h("a", { class: "button primary", href: `#/record/${id}` }, svg("eye"), "Watch"),
     h("a", { class: "button", href: `#/captions/${id}` }, svg("captions"), "Captions"),
   );
 }
 
-function row({ id, state, device, startedAt, capturedSeconds, gaps, sessionId }, title) {
+function row({ id, state, title, device, startedAt, capturedSeconds, gaps, sessionId }) {
   const name = title || `Recording ${id}`;
   const opens = sessionId && may("sessions:read");
   const more = [

@@ -27,7 +27,7 @@ const OUTCOME = {
 };
 
 /** Make the panel of a recording; it lives until `signal` aborts. */
-export function livePanel(id, { signal, title = "" }) {
+export function livePanel(id, { signal }) {
   let status = null;
   let isLinked = true;
   let isOver = false;
@@ -38,7 +38,7 @@ export function livePanel(id, { signal, title = "" }) {
   const time = times({ signal });
   const text = transcript();
   const state = h("span", { class: "chip rec-state", hidden: true });
-  const heading = h("h1", { class: "rec-title", tabindex: "-1" }, title || `Recording ${id}`);
+  const heading = h("h1", { class: "rec-title", tabindex: "-1" }, `Recording ${id}`);
   const device = h("p", { class: "rec-device muted" });
   const warnings = h("div", { class: "rec-warnings stack" });
   const gaps = h("p", { class: "rec-gaps", hidden: true });
@@ -87,6 +87,7 @@ export function livePanel(id, { signal, title = "" }) {
   function update(told) {
     status = told;
     time.take(told);
+    if (told.title) heading.textContent = told.title;
     if (!OVER.has(told.state)) showState(told.state); // its end is told by the stream, after its text
     device.textContent = told.device === "default" ? "Default microphone" : told.device;
     gaps.textContent = gapsSentence(told.gaps);
@@ -171,14 +172,6 @@ export function livePanel(id, { signal, title = "" }) {
     const hadFocus = actions.contains(document.activeElement);
     replace(actions, open || null, again);
     if (hadFocus) (open || again).focus();
-    if (sessionId) learnTitle(sessionId);
-  }
-
-  /** What had no title by itself has one now. */
-  async function learnTitle(sessionId) {
-    const asked = call(`/api/v1/audioscribe/sessions/${sessionId}/`, { signal });
-    const known = await asked.catch(() => null);
-    if (known?.title) heading.textContent = known.title;
   }
 
   const { segment, gap, partial } = text;

@@ -8,7 +8,7 @@ import { recordings } from "./watching.js";
 const DEVICE_KEY = "scribebox.record.device"; // the choice of this browser, not of the box
 const LANGUAGES = "en de fr es it pt nl pl sv da no fi cs uk ru tr el ar he hi zh ja ko".split(" ");
 
-/** Make the form; `onStarted(recording, title)` when the microphone runs. */
+/** Make the form; `onStarted(recording)` when the microphone runs. */
 export function startForm({ signal, onStarted }) {
   const device = h(
     "select",
@@ -130,7 +130,7 @@ export function startForm({ signal, onStarted }) {
     if (profile.value) wishes.profile = profile.value;
     try {
       const begun = await call("/api/v1/recordings", { method: "POST", json: wishes });
-      onStarted(begun, wishes.title);
+      onStarted(begun);
     } catch (error) {
       if (signal.aborted) return;
       if (error.status === 409) await tellWhoRecords();

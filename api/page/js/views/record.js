@@ -5,8 +5,6 @@ import { latest } from "../record/latest.js";
 import { livePanel } from "../record/live.js";
 import { startForm } from "../record/start.js";
 
-const titles = new Map(); // of recordings begun here, which have a name only once they are sessions
-
 /** Show the view in `root`; `params.id` is the recording to watch, if there is one. */
 export async function show(root, params, { signal, setTitle }) {
   await useStyle("record");
@@ -14,15 +12,14 @@ export async function show(root, params, { signal, setTitle }) {
   const id = Number(params.id ?? 0);
   if (id > 0) {
     setTitle(`Recording ${id}`);
-    replace(root, livePanel(id, { signal, title: titles.get(id) }));
+    replace(root, livePanel(id, { signal }));
     return;
   }
   setTitle("Record");
   const list = latest({ signal });
   const form = startForm({
     signal,
-    onStarted: (begun, title) => {
-      titles.set(begun.id, title);
+    onStarted: (begun) => {
       if (!signal.aborted) location.hash = `#/record/${begun.id}`;
     },
   });
