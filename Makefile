@@ -15,9 +15,9 @@ lint:
 	@.venv/bin/ruff format --check .
 	@.venv/bin/mypy
 
-bench: ## CORPUS=DIR: word error rate and speed on a folder with a manifest.json
+bench: ## CORPUS=DIR: ours against the public engine: speed, word errors, memory, noise (MORE=--quick)
 	@sh .ci/prepare dev,embedded,multilingual
-	@.venv/bin/python tests/bench/accuracy.py "$(CORPUS)"
+	@.venv/bin/python tests/bench/contest.py "$(CORPUS)" $(MORE)
 
 lock: ## write constraints.txt anew from pyproject.toml
 	@sh .ci/lock

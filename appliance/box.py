@@ -27,8 +27,9 @@ from appliance.vendor import Vendor
 from appliance.webhook_secrets import WebhookSecrets
 from engine.cloud import Cloud
 from engine.failover import Mode
+from engine.hardware import Hardware
 from engine.models import Shelf
-from engine.whisper import Hardware, Whisper, check_language
+from engine.whisper import Whisper, check_language
 from engine.worker import Worker
 
 log = logging.getLogger(__name__)
@@ -77,14 +78,14 @@ def open_store(
 def engine(settings: Settings) -> Worker:
     """Return a worker for the model of the settings, not yet started."""
     shelf = Shelf(settings.data_dir / "models")
-    hardware = Hardware(settings.device, settings.threads)
+    hardware = Hardware(settings.device, settings.threads, settings.workers).resolved()
 
     def load() -> Whisper:
         model = shelf.find(settings.model)
         check_language(model, settings.language)
         return Whisper(model, hardware)
 
-    return Worker(load)
+    return Worker(load, workers=hardware.workers)
 
 
 @contextlib.contextmanager

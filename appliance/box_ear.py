@@ -70,5 +70,6 @@ class BoxEar:
         heard = inner.heard
         if heard is not None:
             self._failures = 0
+            stretch.lane.heard_s = time.monotonic()
             stretch.finish(heard)  # which is thrown away if the cloud was quicker
         self._on_news()

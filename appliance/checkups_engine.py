@@ -8,8 +8,9 @@ from appliance.finding import Finding, failed, ok
 from appliance.settings import Settings
 from engine.audio import SAMPLE_RATE, read
 from engine.errors import EngineError
+from engine.hardware import Hardware, cuda_devices
 from engine.models import Shelf
-from engine.whisper import Hardware, check_language, cuda_devices
+from engine.whisper import check_language
 
 
 def decoder(_: Settings) -> Finding:
@@ -36,6 +37,7 @@ def hardware(settings: Settings) -> Finding:
     if settings.device == "cuda" and not cuda_devices():
         said = "device is cuda, and there is none"
         return failed("hardware", said, "set SCRIBEBOX_DEVICE=auto")
-    found = Hardware(settings.device, settings.threads).resolved()
+    found = Hardware(settings.device, settings.threads, settings.workers).resolved()
     cores = len(os.sched_getaffinity(0))
-    return ok("hardware", f"{found.device}, {found.threads} threads of {cores} cores")
+    said = f"{found.device}, {found.workers} workers of {found.threads} threads on {cores} cores"
+    return ok("hardware", said)

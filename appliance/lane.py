@@ -5,6 +5,7 @@ What the cloud has heard must be paid for: it is `charge`d in the transaction of
 """
 
 import asyncio
+import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -83,6 +84,7 @@ class Lane:
         self.lag_s: Callable[[], float] | None = None  # how late the text is, if that is known
         self.decision: Decision = BOX  # of late; written by the thread of the standby
         self.told: set[str] = set()  # reasons that were logged
+        self.heard_s = -math.inf  # when the engine had done with a window of it
         self._standby = standby
         self._lock = threading.Lock()
         self._spent: list[Spent] = []
@@ -115,8 +117,10 @@ class Lane:
         """Return how late the text is: as somebody says, else what the oldest open window waits."""
         if self.lag_s is not None:
             return self.lag_s()
-        waiting = [one.submitted for one in own if one.sending is None and not one.at_work]
-        return time.monotonic() - min(waiting) if waiting else 0.0
+        if any(one.at_work for one in own):
+            return 0.0  # a file has many windows in the queue: the engine is at the first of them
+        waiting = [one.submitted for one in own if one.sending is None]
+        return time.monotonic() - max(min(waiting), self.heard_s) if waiting else 0.0
 
     def spend(self, spent: Spent) -> None:
         """Note what is to be charged with the next text."""

@@ -73,8 +73,13 @@ class Settings(BaseModel):
         "auto", "where the model runs", "auto, cpu or cuda"
     )
     threads: int = allowed(
-        0, "threads of the model; 0: one for each core, at most 4", "0 to 64", ge=0, le=64
-    )
+        0, "threads for one window of sound; 0: the cores divided by `workers`, at most 4",
+        "0 to 64", ge=0, le=64,
+    )  # fmt: skip
+    workers: int = allowed(
+        0, "windows of sound transcribed at once; 0: two on two cores or more, one on a GPU",
+        "0 to 16", ge=0, le=16,
+    )  # fmt: skip
     language: str | None = allowed(
         None, "language spoken, if it is always the same", "an ISO 639-1 code such as en or de"
     )
@@ -173,9 +178,9 @@ class Settings(BaseModel):
     )
 
     @field_validator(
-        "port", "threads", "journal_sync_ms", "upload_limit_bytes", "disk_refuse_bytes",
-        "disk_stop_bytes", "failover_lag_seconds", "retention_audio_days", "retention_text_days",
-        "backup_keep",
+        "port", "threads", "workers", "journal_sync_ms", "upload_limit_bytes",
+        "disk_refuse_bytes", "disk_stop_bytes", "failover_lag_seconds", "retention_audio_days",
+        "retention_text_days", "backup_keep",
         mode="before",
     )  # fmt: skip
     @classmethod

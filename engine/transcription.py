@@ -1,7 +1,7 @@
-"""A file becomes a transcript: decode, find the speech, transcribe it window by window.
+"""A file becomes a transcript: decode, find the speech, pack it into windows, transcribe them.
 
 Everything streams: at any moment a few blocks of samples and `AHEAD` windows are held, however
-long the file is.
+long the file is. The worker takes as many of them at once as pays; they come back in order.
 """
 
 import threading
@@ -15,13 +15,15 @@ import numpy as np
 from engine.audio import SAMPLE_RATE, DecodeLimits, Decoding, Samples
 from engine.errors import AudioUnreadable, Cancelled
 from engine.hearer import Hearer, Knowing
-from engine.segmenter import FILE, Profile, Segmenter, Utterance
+from engine.packing import Pack, Packer
+from engine.segmenter import FILE, Profile, Segmenter, Utterance, pieces_for
 from engine.transcript import Segment, Transcript
 from engine.vad import CHUNK_SAMPLES, Silero
 from engine.whisper import Request
 from engine.worker import Priority, Ticket
 
-AHEAD = 2  # windows queued while one is being transcribed
+AHEAD = 32  # windows queued: two full batches for each of two workers
+HELD_FOR_S = 10.0  # of silence, after which a window goes with what it has
 POLL_S = 0.1
 
 
@@ -50,17 +52,18 @@ class FileTranscription:
         request: Request | None = None,
         *,
         priority: Priority = Priority.LONG,
-        profile: Profile = FILE,
+        profile: Profile | None = None,
         limits: DecodeLimits | None = None,
         on_progress: Callable[[Progress], None] | None = None,
         on_segments: Callable[[tuple[Segment, ...]], None] | None = None,
     ) -> None:
         self.path, self.worker, self.request = path, worker, request or Request()
-        self.priority, self.profile, self.limits = priority, profile, limits
+        self.priority, self.profile, self.limits = priority, profile, limits  # None: the model's
         self.on_progress, self.on_segments = on_progress, on_segments
         self._cancelled = threading.Event()
         self._decoding: Decoding | None = None
-        self._queued: deque[tuple[Utterance, Ticket]] = deque()
+        self._packer = Packer(FILE.soft_max_ms)
+        self._queued: deque[tuple[Pack, Ticket]] = deque()
         self._segments: list[Segment] = []
         self._language = self.request.language
         self._shown_samples = 0
@@ -74,14 +77,18 @@ class FileTranscription:
 
     def run(self) -> Transcript:
         """Return the transcript of the whole file."""
-        self._model().check_language(self.request.language)
+        whisper = self._model()
+        whisper.check_language(self.request.language)
+        profile = self.profile or pieces_for(whisper.model.name)
+        self._packer = Packer(profile.soft_max_ms)
         try:
             self._decoding = Decoding(self.path, self.limits)
             with self._decoding as decoding:
                 self.media_type = decoding.media_type
                 self._check()  # cancelled before there was a decoder to end
-                for utterance in utterances(decoding, self.profile, self._report_silence):
-                    self._queue(utterance, decoding)
+                for utterance in utterances(decoding, profile, self._go_on):
+                    self._queue(self._packer.push(utterance), decoding)
+                self._queue(self._packer.flush(), decoding)
                 while self._queued:
                     self._collect(decoding)
         except (ValueError, OSError, AudioUnreadable):  # a decoder that `cancel` has ended
@@ -109,17 +116,19 @@ class FileTranscription:
             except TimeoutError:
                 continue
 
-    def _queue(self, utterance: Utterance, decoding: Decoding) -> None:
-        request = replace(self.request, language=self._language)
-        ticket = self.worker.submit(utterance.samples, request, self.priority)
-        self._queued.append((utterance, ticket))
-        # the language of the first speech is that of the file, so it is waited for
-        while self._queued and (len(self._queued) > AHEAD or self._language is None):
+    def _queue(self, packs: list[Pack], decoding: Decoding) -> None:
+        for pack in packs:
+            request = replace(self.request, language=self._language)
+            self._queued.append((pack, self.worker.submit(pack.samples, request, self.priority)))
+            # the language of the first speech is that of the file, so it is waited for
+            while self._queued and (len(self._queued) > AHEAD or self._language is None):
+                self._collect(decoding)
+        while self._queued and self._queued[0][1].done:
             self._collect(decoding)
 
     def _collect(self, decoding: Decoding) -> None:
         """Wait for the oldest window."""
-        utterance, ticket = self._queued[0]
+        pack, ticket = self._queued[0]
         while True:
             self._check()
             try:
@@ -130,18 +139,21 @@ class FileTranscription:
         self._queued.popleft()
         if any(segment.suppressed is None for segment in heard.segments):
             self._language = self._language or heard.language
-        offset_ms = utterance.start_sample * 1000 // SAMPLE_RATE
-        segments = tuple(segment.moved(offset_ms) for segment in heard.segments)
+        segments = pack.on_file(heard.segments)
         self._segments += segments
         if segments and self.on_segments is not None:
             self.on_segments(segments)
-        self._report(decoding, utterance.end_sample)
+        self._report(decoding, pack.end_sample)
 
-    def _report_silence(self, samples: int) -> None:
+    def _go_on(self, samples: int) -> None:
         """Show that silence goes by too; speech that is still queued holds the figure back."""
         self._check()
-        if not self._queued and self._decoding is not None:
-            self._report(self._decoding, samples)
+        decoding, held_to = self._decoding, self._packer.end_sample
+        assert decoding is not None
+        if held_to is not None and samples - held_to > HELD_FOR_S * SAMPLE_RATE:
+            self._queue(self._packer.flush(), decoding)
+        if not self._queued and self._packer.end_sample is None:
+            self._report(decoding, samples)
 
     def _report(self, decoding: Decoding, samples: int) -> None:
         self._shown_samples = max(self._shown_samples, samples)  # speech ends before its silence

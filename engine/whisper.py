@@ -1,53 +1,30 @@
 """Speech to text: one loaded Whisper model, fed with windows of at most 30 s.
 
-This is the only module that knows faster-whisper and CTranslate2. Every window is decoded once,
-without timestamps; what trips a gate is decoded once more at a temperature; what
-trips it again is kept as suppressed text with its reason. Word times come from the attention of
-the decoder (`align`). Not for several threads at once: `engine.worker` owns it.
+This module and those it is made of (`decoding`, `alignment`) are the only ones that know
+faster-whisper and CTranslate2. A window is decoded without timestamps in the shortest encoder
+window that it fits; what trips a gate there is decoded once more in a full one, then once at a
+temperature; what trips it still is kept as suppressed text with its reason. Word times come from
+the attention of the decoder; speech without words is decoded by itself. For as many threads at
+once as its hardware has workers: `engine.worker` owns it.
 """
 
-import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import numpy as np
-
+from engine.alignment import Aligned, align, words_of
 from engine.audio import SAMPLE_RATE, Samples
+from engine.decoding import Decoding, Encoded, Manner, encode
 from engine.errors import LanguageUnsupported, ModelUnavailable
-from engine.gates import Decoded, Gates, verdict
+from engine.gates import Gates
+from engine.guard import Take, guarded
+from engine.hardware import Hardware
 from engine.models import Model
-from engine.sentences import RawWord, segments_of, without_lead
-from engine.transcript import Segment, Word
+from engine.omissions import filled, omissions
+from engine.sentences import RawWord, segments_of
+from engine.transcript import Segment
+from engine.windows import FULL_WINDOW_SECONDS, window_of
 
-FULL_WINDOW_SECONDS = 30
-WINDOWS_SECONDS = (10, 15, 20)  # that cost less to encode: 0.15 s for 10 s, where 30 s cost 0.7
-SLACK_SECONDS = 2
-MAX_TOKENS = 448  # the decoder's context, prompt included
-RETRY_TEMPERATURE = 0.4
-LONGEST_WORD_MS = 2000
-
-
-@dataclass(frozen=True, slots=True)
-class Hardware:
-    """What a model runs on. Zero threads means: one for each core, four at most."""
-
-    device: str = "auto"  # "cpu", "cuda" or whichever there is
-    threads: int = 0
-
-    def resolved(self) -> "Hardware":
-        """Return the same with nothing left open."""
-        device = self.device
-        if device == "auto":
-            device = "cuda" if cuda_devices() else "cpu"
-        cores = len(os.sched_getaffinity(0))
-        return Hardware(device, self.threads or min(cores, 4))
-
-
-def cuda_devices() -> int:
-    """Return how many GPUs CTranslate2 can use."""
-    import ctranslate2
-
-    return int(ctranslate2.get_cuda_device_count())
+PER_MS = SAMPLE_RATE // 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +35,7 @@ class Request:
     among: tuple[str, ...] = ()  # languages to choose from when detecting; none: all
     hotwords: tuple[str, ...] = ()
     word_times: bool = True
-    short_window: bool = False  # encode no more than is needed: quicker, for those who wait
+    short_window: bool = True  # encode no more than is needed; doubts go to a full window
     quick: bool = False  # greedy, and what is doubtful is left out: more comes in a moment
     translate: bool = False  # to English, whatever is spoken; not every model can
     gates: Gates = field(default_factory=Gates)
@@ -88,6 +65,7 @@ class Whisper:
                 device=self.hardware.device,
                 compute_type="float16" if on_gpu else "int8",
                 cpu_threads=self.hardware.threads,
+                num_workers=self.hardware.workers,
                 local_files_only=True,
             )
         except (RuntimeError, ValueError) as error:
@@ -114,150 +92,103 @@ class Whisper:
 
     def transcribe(self, samples: Samples, request: Request | None = None) -> Heard:
         """Transcribe one window of speech, at most FULL_WINDOW_SECONDS long."""
+        return self.transcribe_all([samples], request)[0]
+
+    def transcribe_all(
+        self, windows: Sequence[Samples], request: Request | None = None
+    ) -> list[Heard]:
+        """Transcribe several windows at once, which costs less than one after the other."""
         request = request or Request()
         if request.translate:
             check_translation(self.model)
-        seconds = len(samples) / SAMPLE_RATE
-        if seconds > FULL_WINDOW_SECONDS:
-            raise ValueError(f"a window has at most {FULL_WINDOW_SECONDS} s, not {seconds:.1f} s")
-        known = request.language is not None or self.model.english_only
-        window = window_of(seconds)
-        if request.short_window and known and window < FULL_WINDOW_SECONDS:
-            heard = self._listen(samples, request, window)
-            if heard is not None:
-                return heard
-        heard = self._listen(samples, request, FULL_WINDOW_SECONDS)
-        assert heard is not None
-        return heard
+        for seconds in (len(samples) / SAMPLE_RATE for samples in windows):
+            if seconds > FULL_WINDOW_SECONDS:
+                raise ValueError(
+                    f"a window has at most {FULL_WINDOW_SECONDS} s, not {seconds:.1f} s"
+                )
+        language = "en" if self.model.english_only else request.language
+        if language is None:
+            return [self._in_its_language(samples, request) for samples in windows]
+        window = FULL_WINDOW_SECONDS
+        if request.short_window:
+            window = max(window_of(len(samples) / SAMPLE_RATE) for samples in windows)
+        encoded = [encode(self._whisper, samples, window) for samples in windows]
+        return self._listen(encoded, request, language)
 
-    def _listen(self, samples: Samples, request: Request, window: int) -> Heard | None:
-        """Transcribe in a window of so many seconds; None if a short one is not to be trusted."""
-        seconds = len(samples) / SAMPLE_RATE
-        encoded, frames = self._encode(samples, window)
-        language = request.language or self._detect(encoded, request.among)
-        tokenizer = self._tokenizer(language, "translate" if request.translate else "transcribe")
-        prompt = self._prompt(tokenizer, request.hotwords)
-        beam = 1 if request.quick else beam_size(self.model.name)
-        decoded = self._decode(
-            tokenizer, prompt, encoded, request.gates, seconds, language, 0.0, beam
-        )
-        reason = verdict(decoded, request.gates)
-        doubtful = reason is not None or (
-            decoded.mean_log_probability < request.gates.mean_log_probability
-        )
-        if doubtful and request.quick:
-            return Heard((), language)
-        if doubtful and window < FULL_WINDOW_SECONDS:
-            return None  # without slack a decoder loops: the full window decides
-        if doubtful:
-            again = self._decode(
-                tokenizer, prompt, encoded, request.gates, seconds, language,
-                RETRY_TEMPERATURE, beam,
-            )  # fmt: skip
-            reason_again = verdict(again, request.gates)
-            if reason_again is None and (
-                reason is not None or again.mean_log_probability > decoded.mean_log_probability
-            ):
-                decoded, reason = again, None
-        if not decoded.text:
-            return Heard((), language)
-        raw: list[RawWord] = []
-        if request.word_times:
-            raw = self._words(tokenizer, decoded.tokens, encoded, frames, seconds)
-        segments = segments_of(raw, decoded, self.model.label, seconds, reason)
-        return Heard(tuple(segments), language)
-
-    def _encode(self, samples: Samples, window: int) -> tuple[Any, int]:
-        """Return the encoder's output for the samples padded to a window, and their own frames."""
-        audio = np.zeros(window * SAMPLE_RATE, np.float32)
-        audio[: len(samples)] = samples.astype(np.float32) / 32768
-        extractor = self._whisper.feature_extractor
-        features = extractor(audio, padding=0)[:, : window * SAMPLE_RATE // extractor.hop_length]
-        frames = min(len(samples) // extractor.hop_length, extractor.nb_max_frames)
-        return self._whisper.encode(features), max(frames, 2)  # alignment halves them
-
-    def _detect(self, encoded: Any, among: tuple[str, ...]) -> str:
-        if self.model.english_only:
-            return "en"
-        likely = self._whisper.model.detect_language(encoded)[0]  # the likeliest first
+    def _in_its_language(self, samples: Samples, request: Request) -> Heard:
+        """Detect the language in a full window, for which detection was taught."""
+        encoded = encode(self._whisper, samples, FULL_WINDOW_SECONDS)
+        likely = self._whisper.model.detect_language(encoded.output)[0]  # the likeliest first
         languages = [str(token)[2:-2] for token, _ in likely]  # "<|de|>"
-        return next((code for code in languages if code in among), languages[0])
+        found = next((code for code in languages if code in request.among), languages[0])
+        return self._listen([encoded], request, found)[0]
 
-    def _tokenizer(self, language: str, task: str) -> Any:
-        from faster_whisper.tokenizer import Tokenizer
-
-        multilingual = not self.model.english_only
-        return Tokenizer(self._whisper.hf_tokenizer, multilingual, task=task, language=language)
-
-    def _prompt(self, tokenizer: Any, hotwords: tuple[str, ...]) -> list[int]:
-        prompt: list[int] = self._whisper.get_prompt(
-            tokenizer, [], without_timestamps=True, hotwords=" ".join(hotwords) or None
+    def _listen(self, windows: Sequence[Encoded], request: Request, language: str) -> list[Heard]:
+        """Transcribe encoded windows of one length."""
+        task = "translate" if request.translate else "transcribe"
+        decoding = Decoding(
+            self._whisper, language, task, request.hotwords, self.model.english_only
         )
-        return prompt
-
-    def _decode(
-        self,
-        tokenizer: Any,
-        prompt: list[int],
-        encoded: Any,
-        gates: Gates,
-        seconds: float,
-        language: str,
-        temperature: float,
-        beam: int,
-    ) -> Decoded:
-        from faster_whisper.transcribe import get_suppressed_tokens
-
-        # CTranslate2 stops at the smaller of max_length / 2 and max_length - len(prompt)
-        cap = gates.token_cap(seconds, language)
-        max_length = min(2 * max(cap, len(prompt)), MAX_TOKENS)
-        limit = min(max_length // 2, max_length - len(prompt))
-        result = self._whisper.model.generate(
-            encoded,
-            [prompt],
-            beam_size=beam,
-            max_length=max_length,
-            sampling_temperature=temperature or 1.0,
-            sampling_topk=0 if temperature else 1,
-            return_scores=True,
-            return_no_speech_prob=True,
-            suppress_blank=True,
-            suppress_tokens=get_suppressed_tokens(tokenizer, [-1]),
-        )[0]
-        tokens = tuple(t for t in result.sequences_ids[0] if t < tokenizer.eot)
-        return Decoded(
-            tokens=tokens,
-            text=tokenizer.decode(list(tokens)).strip(),
-            mean_log_probability=result.scores[0] * len(tokens) / (len(tokens) + 1),
-            no_speech_probability=result.no_speech_prob,
-            capped=len(result.sequences_ids[0]) >= limit,
-            seconds=seconds,
-            language=language,
+        beam = 1 if request.quick else beam_size(self.model.name)
+        takes = guarded(
+            self._whisper, decoding, windows, Manner(beam, request.gates, request.quick)
         )
+        words = self._words(decoding, takes) if request.word_times else [[] for _ in takes]
+        return [
+            Heard(self._segments(decoding, take, entries, request), language)
+            for take, entries in zip(takes, words, strict=True)
+        ]
 
-    def _words(
-        self, tokenizer: Any, tokens: tuple[int, ...], encoded: Any, frames: int, seconds: float
-    ) -> list[RawWord]:
-        from faster_whisper.transcribe import merge_punctuations
+    def _words(self, decoding: Decoding, takes: Sequence[Take]) -> list[list[Aligned]]:
+        """Return the words of each take with their times, as many windows at once as can be."""
+        found: list[list[Aligned]] = [[] for _ in takes]
+        for window in {take.encoded.window for take in takes}:
+            same = [i for i, take in enumerate(takes) if take.encoded.window == window]
+            entries = align(
+                self._whisper,
+                decoding,
+                [takes[i].encoded for i in same],
+                [takes[i].decoded for i in same],
+            )
+            for i, each in zip(same, entries, strict=True):
+                found[i] = each
+        return found
 
-        alignment = self._whisper.find_alignment(tokenizer, [list(tokens)], encoded, frames)[0]
-        merge_punctuations(alignment, "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、")  # noqa: RUF001
-        words = []
-        for entry in alignment:
-            if not entry["word"].strip():
-                continue
-            start = min(round(float(entry["start"]) * 1000), round(seconds * 1000))
-            end = min(max(round(float(entry["end"]) * 1000), start), round(seconds * 1000))
-            if end - start > LONGEST_WORD_MS:  # alignment stretches a word over a pause before it
-                start = end - LONGEST_WORD_MS
-            probability = round(float(entry["probability"]), 3)
-            words.append((str(entry["word"]), Word(entry["word"].strip(), start, end, probability)))
-        return without_lead(words)
+    def _segments(
+        self, decoding: Decoding, take: Take, entries: list[Aligned], request: Request
+    ) -> tuple[Segment, ...]:
+        """Return the segments of a take, with the speech that was passed over."""
+        if not take.decoded.text:
+            return ()
+        label, seconds = self.model.label, take.encoded.seconds
+        held_back: list[Segment] = []
+        if entries and take.reason is None and not request.quick:
+            entries, held_back = self._completed(decoding, take, entries, request)
+        raw: list[RawWord] = words_of(entries)
+        segments = segments_of(raw, take.decoded, label, seconds, take.reason)
+        return tuple(sorted([*segments, *held_back], key=lambda segment: segment.start_ms))
 
-
-def window_of(seconds: float) -> int:
-    """Return the shortest window for so much speech, in seconds, with silence behind it."""
-    return next((w for w in WINDOWS_SECONDS if seconds + SLACK_SECONDS <= w), FULL_WINDOW_SECONDS)
+    def _completed(
+        self, decoding: Decoding, take: Take, entries: list[Aligned], request: Request
+    ) -> tuple[list[Aligned], list[Segment]]:
+        """Decode each omission by itself; return all words, and what a gate held back."""
+        held_back: list[Segment] = []
+        samples = take.encoded.samples
+        manner = Manner(beam_size(self.model.name), request.gates)
+        for omission in reversed(omissions(entries, samples)):  # so that positions stay right
+            part = samples[omission.start_ms * PER_MS : omission.end_ms * PER_MS]
+            window = window_of(len(part) / SAMPLE_RATE)
+            encoded = encode(self._whisper, part, window)
+            (again,) = guarded(self._whisper, decoding, [encoded], manner)
+            if again.reason is not None:
+                (segment,) = segments_of(
+                    [], again.decoded, self.model.label, again.encoded.seconds, again.reason
+                )
+                held_back.append(segment.moved(omission.start_ms))
+            elif not again.doubtful(request.gates):
+                (heard,) = self._words(decoding, [again])
+                entries = filled(entries, omission, heard)
+        return entries, held_back
 
 
 def beam_size(model_name: str) -> int:

@@ -1,92 +1,45 @@
-"""One loaded model, many callers: a priority queue in front of one thread.
+"""One loaded model, many callers: a priority queue in front of the threads of the engine.
 
 Guarantee: tickets are served by priority (live, partial, short, long), in order of arrival
-within one; a ticket that has waited `patience_s` goes first, so that files never starve. A caller
-with a long job submits it window by window, so the next live utterance waits for one window at
-most. The thread named "engine" is the only one that touches the model.
+within one; a ticket that has waited `patience_s` goes first, so that files never starve. Windows
+of files are transcribed several at a time; while somebody speaks, no more than take about a
+second, so the next live utterance waits for one such batch at most. The threads named "engine"
+are the only ones that touch the model.
 
 Cancelling a ticket that waits takes it out of the queue; the one that runs can't be interrupted
 inside CTranslate2, its result is thrown away.
 """
 
 import contextlib
-import enum
 import logging
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import Future, InvalidStateError
+from collections.abc import Callable, Iterator
 
-from engine.audio import SAMPLE_RATE, Samples
+from engine.audio import Samples
 from engine.errors import Cancelled, EngineError, ModelUnavailable
 from engine.tally import Tally
-from engine.whisper import Heard, Request, Whisper
+from engine.ticket import Priority, Ticket, batch_of, choose
+from engine.whisper import Request, Whisper
 
+__all__ = ["Priority", "Ticket", "Worker"]
 log = logging.getLogger(__name__)
-
-
-class Priority(enum.IntEnum):
-    """Who goes first."""
-
-    LIVE = 0
-    PARTIAL = 1  # what is shown for a moment, until the final words come
-    SHORT = 2
-    LONG = 3
-
-    @property
-    def label(self) -> str:
-        """Return its name as it is shown."""
-        return self.name.lower()
-
-
-class Ticket:
-    """One window waiting for its turn, or done."""
-
-    def __init__(self, samples: Samples, request: Request, priority: Priority) -> None:
-        self.samples, self.request, self.priority = samples, request, priority
-        self.submitted = time.monotonic()
-        self.begun = False  # the engine is at it, or was
-        self._future: Future[Heard] = Future()
-
-    def result(self, timeout_s: float | None = None) -> Heard:
-        """Wait for the text; raise Cancelled, TimeoutError, or what went wrong."""
-        return self._future.result(timeout_s)
-
-    def cancel(self) -> None:
-        """Give the ticket up; whoever waits for it gets Cancelled."""
-        self.fail(Cancelled("the ticket was cancelled"))
-
-    def fail(self, error: BaseException) -> None:
-        """End the ticket with an error unless it has ended already."""
-        with contextlib.suppress(InvalidStateError):
-            self._future.set_exception(error)
-
-    def finish(self, heard: Heard) -> None:
-        """End the ticket with its text unless it was given up meanwhile."""
-        with contextlib.suppress(InvalidStateError):
-            self._future.set_result(heard)
-
-    @property
-    def done(self) -> bool:
-        """Tell whether it has a result, an error or was cancelled."""
-        return self._future.done()
-
-    @property
-    def heard(self) -> Heard | None:
-        """Return the text; None if there is none yet, or none at all."""
-        if not self._future.done() or self._future.exception() is not None:
-            return None
-        return self._future.result()
-
-    def when_done(self, call: Callable[[], None]) -> None:
-        """Call something once it is done, in whichever thread that happens."""
-        self._future.add_done_callback(lambda _: call())
+MOST_AT_ONCE = 8
+WHILE_SPOKEN_S = 1.0  # that a batch may take while somebody waits for live text, or may in a moment
+SPOKEN_WITHIN_S = 30.0
+LONGEST_S = 8.0  # that a batch may take at all: till then a file can't be given up, nor told of
+FIRST_GUESS_S = 0.5  # that a window takes, before one was timed
 
 
 class Worker:
-    """Load a model in a thread of its own and transcribe what is submitted."""
+    """Load a model in a thread of its own and transcribe what is submitted.
 
-    def __init__(self, load: Callable[[], Whisper], patience_s: float = 20.0) -> None:
+    `workers`: how many batches at once, as many as the model's hardware has.
+    """
+
+    def __init__(
+        self, load: Callable[[], Whisper], patience_s: float = 20.0, *, workers: int = 1
+    ) -> None:
         self.tally = Tally(tuple(priority.label for priority in Priority))
         self._load = load
         self._patience_s = patience_s
@@ -97,24 +50,33 @@ class Worker:
         self._whisper: Whisper | None = None
         self._failure: EngineError | None = None
         self._loaded = threading.Event()
-        self._began_s: float | None = None  # the window at hand
-        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._speakers = 0  # live and recording callers
+        self._spoken_s = -SPOKEN_WITHIN_S  # when a live window came last
+        self._window_s = FIRST_GUESS_S  # what a window of a file took of late
+        self._began_s: dict[int, float] = {}  # the batches at hand
+        self._threads = [
+            threading.Thread(target=run, name="engine", daemon=True)
+            for run in [self._run, *[self._help] * (workers - 1)]
+        ]
 
     def start(self) -> "Worker":
         """Begin to load the model; tickets may be submitted at once."""
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def stop(self, timeout_s: float = 5.0) -> None:
-        """Cancel what waits and end the thread after the window it is at."""
+        """Cancel what waits and end the threads after the windows they are at."""
         with self._changed:
             self._closing = True
             for ticket in self._waiting:
                 ticket.cancel()
             self._waiting.clear()
             self._changed.notify_all()
-        if self._thread.is_alive():
-            self._thread.join(timeout_s)
+        until = time.monotonic() + timeout_s
+        for thread in self._threads:
+            if thread.is_alive():
+                thread.join(max(until - time.monotonic(), 0))
 
     def model(self, timeout_s: float | None = None) -> Whisper:
         """Wait until the model is loaded and return it, or raise why it can't be."""
@@ -134,13 +96,14 @@ class Worker:
 
     @property
     def alive(self) -> bool:
-        """Tell whether its thread runs, or has nothing to do because there is no model."""
-        return self._thread.is_alive() or self._failure is not None
+        """Tell whether its threads run, or have nothing to do because there is no model."""
+        return all(each.is_alive() for each in self._threads) or self._failure is not None
 
     @property
     def busy_s(self) -> float:
-        """Return for how long it has been at the window at hand; 0 if it is at none."""
-        began_s = self._began_s
+        """Return for how long it has been at the oldest batch at hand; 0 if it is at none."""
+        with self._changed:
+            began_s = min(self._began_s.values(), default=None)
         return 0.0 if began_s is None else time.monotonic() - began_s
 
     @property
@@ -161,6 +124,17 @@ class Worker:
             waiting = [ticket.priority for ticket in self._waiting if not ticket.done]
         return {priority: waiting.count(priority) for priority in Priority}
 
+    @contextlib.contextmanager
+    def spoken_to(self) -> Iterator[None]:
+        """Keep batches short for a live or recording caller, even while nobody says a word."""
+        with self._changed:
+            self._speakers += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._speakers -= 1
+
     def submit(self, samples: Samples, request: Request, priority: Priority) -> Ticket:
         """Queue one window; return at once."""
         ticket = Ticket(samples, request, priority)
@@ -169,6 +143,8 @@ class Worker:
                 raise Cancelled("the engine is stopping")
             if self._failure is not None:
                 raise self._failure
+            if not priority.of_files:
+                self._spoken_s = ticket.submitted
             self._waiting.append(ticket)
             self._changed.notify()
         return ticket
@@ -181,25 +157,47 @@ class Worker:
             return
         self._whisper = whisper
         self._loaded.set()
-        while (ticket := self._next()) is not None:
-            self._began_s = time.monotonic()
-            self._serve(whisper, ticket, self._began_s)
-            self._began_s = None
+        self._serve_all(whisper)
 
-    def _serve(self, whisper: Whisper, ticket: Ticket, began: float) -> None:
-        label, audio_s = ticket.priority.label, len(ticket.samples) / SAMPLE_RATE
-        ticket.begun = True
-        self.tally.began(label, began - ticket.submitted)
+    def _help(self) -> None:
+        """Do the same as the thread that loads the model, once it has."""
+        self._loaded.wait()
+        if self._whisper is not None:
+            self._serve_all(self._whisper)
+
+    def _serve_all(self, whisper: Whisper) -> None:
+        me = threading.get_ident()
+        while batch := self._next():
+            with self._changed:
+                began = self._began_s[me] = time.monotonic()
+            self._serve(whisper, batch, began)
+            with self._changed:
+                del self._began_s[me]
+
+    def _serve(self, whisper: Whisper, batch: list[Ticket], began: float) -> None:
+        label = batch[0].priority.label
+        for ticket in batch:
+            ticket.begun = True
+            self.tally.began(label, began - ticket.submitted)
         try:
-            heard = whisper.transcribe(ticket.samples, ticket.request)
+            if len(batch) == 1:
+                heard = [whisper.transcribe(batch[0].samples, batch[0].request)]
+            else:
+                heard = whisper.transcribe_all([t.samples for t in batch], batch[0].request)
         except Exception as error:
             self.tally.failed(time.monotonic() - began)
             log.warning("a window could not be transcribed: %s", type(error).__name__)
-            ticket.fail(error if not isinstance(error, RuntimeError) else engine_error(error))
+            told = engine_error(error) if isinstance(error, RuntimeError) else error
+            for ticket in batch:
+                ticket.fail(told)
             return
-        held_back = tuple(s.suppressed for s in heard.segments if s.suppressed is not None)
-        self.tally.ended(label, audio_s, time.monotonic() - began, held_back)
-        ticket.finish(heard)
+        each_s = (time.monotonic() - began) / len(batch)
+        if batch[0].priority.of_files:
+            self._window_s = each_s
+        for ticket, result in zip(batch, heard, strict=True):
+            held_back = tuple(s.suppressed for s in result.segments if s.suppressed is not None)
+            self.tally.ended(label, ticket.seconds, each_s, held_back)
+            ticket.finish(result)
 
     def _fail(self, error: Exception) -> None:
         with self._changed:
@@ -214,35 +212,30 @@ class Worker:
             self._waiting.clear()
         self._loaded.set()
 
-    def _next(self) -> Ticket | None:
-        """Wait for the ticket whose turn it is; None when the worker is to end."""
+    def _next(self) -> list[Ticket]:
+        """Wait for the tickets whose turn it is; none when the worker is to end."""
         with self._changed:
             while True:
                 self._waiting = [ticket for ticket in self._waiting if not ticket.done]
                 if self._closing:
-                    return None
+                    return []
                 if self._waiting:
                     ticket = choose(
                         self._waiting, time.monotonic() - self._patience_s, self._indulged
                     )
                     self._indulged = ticket.priority is not Priority.LIVE
-                    self._waiting.remove(ticket)
-                    return ticket
+                    batch = batch_of(ticket, self._waiting, self._most_at_once())
+                    self._waiting = [each for each in self._waiting if each not in batch]
+                    return batch
                 self._changed.wait()
+
+    def _most_at_once(self) -> int:
+        """Return how many windows of a file may hold up whoever comes next."""
+        spoken = self._speakers or time.monotonic() - self._spoken_s <= SPOKEN_WITHIN_S
+        longest_s = WHILE_SPOKEN_S if spoken else LONGEST_S
+        return max(min(int(longest_s / self._window_s), MOST_AT_ONCE), 1)
 
 
 def engine_error(error: RuntimeError) -> EngineError:
     """Return what CTranslate2 says (out of memory, a lost GPU) as an error of the engine."""
     return EngineError(f"a window could not be transcribed: {error}")
-
-
-def choose(waiting: list[Ticket], patient_since: float, indulged: bool = False) -> Ticket:
-    """Return the oldest ticket if it lost patience, else the first of the best priority.
-
-    `indulged` says that the last one was not live: then a live one does not wait once more.
-    """
-    first = min(waiting, key=lambda ticket: (ticket.priority, ticket.submitted))
-    oldest = min(waiting, key=lambda ticket: ticket.submitted)
-    if oldest.submitted > patient_since or (indulged and first.priority is Priority.LIVE):
-        return first
-    return oldest

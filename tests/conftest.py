@@ -13,6 +13,7 @@ from api.head import Head
 from appliance.settings import Settings
 from appliance.store import accounts
 from appliance.store.database import Database
+from engine.hardware import Hardware
 from engine.models import Shelf
 from engine.whisper import Whisper
 from engine.worker import Worker
@@ -48,7 +49,8 @@ def base(shelf):
 
 
 def working(shelf, name):
-    worker = Worker(lambda: Whisper(shelf.find(name))).start()
+    workers = Hardware().resolved().workers
+    worker = Worker(lambda: Whisper(shelf.find(name)), workers=workers).start()
     worker.model(LOADING_S)
     yield worker
     worker.stop()

@@ -151,7 +151,7 @@ def test_verbose_json_has_whole_segments_and_words_when_asked(idle):
         idle,
         response_format="verbose_json",
         language="en",
-        prompt="finance, contract",
+        prompt="The finance team and the contract.",
         temperature="0.2",
         **{"timestamp_granularities[]": ["word", "segment"], "include[]": "logprobs"},
     ).json()

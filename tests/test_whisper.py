@@ -12,7 +12,8 @@ from engine.errors import LanguageUnsupported
 from engine.gates import Decoded, Gates
 from engine.sentences import segments_of
 from engine.transcript import Word
-from engine.whisper import Hardware, Request, check_language, window_of
+from engine.whisper import Request, check_language
+from engine.windows import window_of
 from engine.worker import Priority
 
 WAIT_S = 120
@@ -41,7 +42,7 @@ def timed(text, *spans):
 @pytest.mark.parametrize("seconds", [1.2, 4.0, 8.5])
 def test_a_short_window_hears_the_same_words(tiny, seconds):
     samples = read(fixture("dictation").path)[: round(seconds * SAMPLE_RATE)]
-    full, short = hear(tiny, samples), hear(tiny, samples, Request(short_window=True))
+    full, short = hear(tiny, samples, Request(short_window=False)), hear(tiny, samples)
     assert words_wrong(text_of(full), text_of(short)) <= 1
     for segment in short.segments:
         assert all(word.end_ms <= seconds * 1000 for word in segment.words)
@@ -50,10 +51,8 @@ def test_a_short_window_hears_the_same_words(tiny, seconds):
 def test_what_is_doubtful_in_a_short_window_is_heard_in_a_full_one(tiny):
     samples = read(fixture("dictation").path)[: 4 * SAMPLE_RATE]
     never_sure = Gates(mean_log_probability=1.0)  # no text is as likely as that
-    full = hear(tiny, samples, Request(gates=never_sure))
-    assert text_of(hear(tiny, samples, Request(gates=never_sure, short_window=True))) == text_of(
-        full
-    )
+    full = hear(tiny, samples, Request(gates=never_sure, short_window=False))
+    assert text_of(hear(tiny, samples, Request(gates=never_sure))) == text_of(full)
 
 
 def test_windows_have_silence_behind_the_speech():
@@ -132,12 +131,6 @@ def test_a_multilingual_model_refuses_what_is_no_language(base):
     assert {"en", "de", "fr", "ja"} <= set(whisper.languages)
     with pytest.raises(LanguageUnsupported, match="'klingon': Whisper does not know it"):
         whisper.check_language("klingon")
-
-
-def test_hardware_left_open_is_resolved():
-    assert Hardware("cpu", 2).resolved() == Hardware("cpu", 2)
-    open_choice = Hardware("cpu").resolved()
-    assert 1 <= open_choice.threads <= 4
 
 
 def test_a_long_sentence_ends_its_segment():

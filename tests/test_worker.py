@@ -7,9 +7,10 @@ import pytest
 from speech_fixtures import fixture, words_wrong
 
 from engine.audio import read
-from engine.errors import Cancelled, LanguageUnsupported, ModelUnavailable
+from engine.errors import Cancelled, EngineError, LanguageUnsupported, ModelUnavailable
+from engine.ticket import batch_of, choose
 from engine.whisper import Heard, Request
-from engine.worker import Priority, Ticket, Worker, choose
+from engine.worker import MOST_AT_ONCE, Priority, Ticket, Worker
 
 PATIENCE = 3600.0
 NOTHING = np.zeros(0, np.int16)
@@ -31,6 +32,19 @@ class SlowWhisper:
         if name == "bad":
             raise LanguageUnsupported("language 'xx'")
         return Heard((), "en")
+
+
+class BatchWhisper(SlowWhisper):
+    """Note how many windows come at once, by how long they are."""
+
+    def transcribe(self, samples, request):
+        return self.transcribe_all([samples], request)[0]
+
+    def transcribe_all(self, windows, request):
+        self.heard.append([len(samples) // 16_000 for samples in windows])
+        self.began.set()
+        assert self.go.wait(60)
+        return [Heard((), f"{len(samples) // 16_000}") for samples in windows]
 
 
 @pytest.fixture
@@ -76,6 +90,98 @@ def test_without_patience_the_oldest_goes_first_and_a_live_one_after_each(whispe
         ["live", "first", "long", "short"],
     )
     worker.stop()
+
+
+def of_file(worker, seconds, priority=LONG, request=None):
+    return worker.submit(
+        np.zeros(seconds * 16_000, np.int16), request or Request(language="en"), priority
+    )
+
+
+@pytest.fixture
+def batches():
+    """Run a worker that is at a window of 1 s until `go` is set, and takes several at once."""
+    whisper = BatchWhisper()
+    worker = Worker(lambda: whisper, patience_s=PATIENCE).start()
+    of_file(worker, 1)
+    assert whisper.began.wait(60)
+    yield worker, whisper
+    whisper.go.set()
+    worker.stop()
+
+
+def test_windows_of_files_are_transcribed_several_at_a_time(batches):
+    worker, whisper = batches
+    tickets = [of_file(worker, seconds) for seconds in [11, 12, 13] * 4]
+    whisper.go.set()
+    assert [ticket.result(60).language for ticket in tickets] == ["11", "12", "13"] * 4
+    assert [len(batch) for batch in whisper.heard] == [1, MOST_AT_ONCE, 12 - MOST_AT_ONCE]
+
+
+def test_files_asked_for_otherwise_or_in_other_windows_go_apart(batches):
+    worker, whisper = batches
+    tickets = [of_file(worker, 12), of_file(worker, 12, request=Request(language="de"))]
+    tickets += [of_file(worker, 25), of_file(worker, 11), of_file(worker, 10, SHORT)]
+    whisper.go.set()
+    for ticket in tickets:
+        ticket.result(60)
+    assert whisper.heard == [[1], [10], [12, 11], [12], [25]]
+
+
+def test_live_windows_go_one_by_one(batches):
+    worker, whisper = batches
+    tickets = [of_file(worker, 3, LIVE) for _ in range(2)]
+    whisper.go.set()
+    for ticket in tickets:
+        ticket.result(60)
+    assert whisper.heard == [[1], [3], [3]]
+
+
+def test_while_somebody_may_speak_batches_are_short(batches):
+    worker, _ = batches
+    worker._window_s = 0.3
+    with worker.spoken_to():
+        assert worker._most_at_once() == 3
+    assert worker._most_at_once() == MOST_AT_ONCE
+    of_file(worker, 1, Priority.PARTIAL).cancel()
+    assert worker._most_at_once() == 3
+    worker._window_s = 5.0
+    assert worker._most_at_once() == 1
+
+
+def test_two_workers_are_at_two_windows(whisper):
+    worker = Worker(lambda: whisper, patience_s=PATIENCE, workers=2).start()
+    both = threading.Barrier(3)
+    whisper.transcribe = lambda samples, request: (both.wait(60), Heard((), "en"))[1]
+    tickets = [submit(worker, "a", LIVE), submit(worker, "b", LONG)]
+    both.wait(60)
+    for ticket in tickets:
+        ticket.result(60)
+    assert worker.alive
+    worker.stop()
+    assert not worker.alive
+
+
+def test_a_bad_batch_fails_as_a_whole_and_harms_no_other(batches):
+    worker, whisper = batches
+
+    def fail(windows, request):
+        raise RuntimeError("out of memory")
+
+    whisper.transcribe_all, whisper.transcribe = fail, whisper.transcribe
+    bad = [of_file(worker, 12) for _ in range(2)]
+    whisper.go.set()
+    for ticket in bad:
+        with pytest.raises(EngineError, match="out of memory"):
+            ticket.result(60)
+    assert worker.tally.now().failed == 1
+
+
+def test_a_batch_begins_with_the_ticket_whose_turn_it_is():
+    samples = np.zeros(12 * 16_000, np.int16)
+    tickets = [Ticket(samples, Request(), LONG) for _ in range(4)]
+    assert batch_of(tickets[2], tickets, 3) == [tickets[2], tickets[0], tickets[1]]
+    assert batch_of(tickets[0], tickets, 1) == [tickets[0]]
 
 
 def test_a_ticket_that_has_waited_too_long_is_chosen_before_a_live_one():
@@ -243,7 +349,7 @@ def test_stopping_cancels_what_waits_and_lets_the_running_window_end(busy, whisp
     whisper.go.set()
     stopper.join(10)
     assert whisper.heard == ["first"]
-    assert "engine" not in {t.name for t in threading.enumerate() if t is busy._thread}
+    assert not busy.alive
     with pytest.raises(Cancelled, match="stopping"):
         submit(busy, "late", LIVE)
 

@@ -14,10 +14,11 @@ from appliance.errors import SettingRefused
 from appliance.settings import Settings
 from appliance.settings_loader import load
 from engine.errors import EngineError, LanguageUnsupported
+from engine.hardware import Hardware
 from engine.models import Shelf
 from engine.transcript import Transcript
 from engine.transcription import FileTranscription, Progress
-from engine.whisper import Hardware, Request, Whisper, check_language
+from engine.whisper import Request, Whisper, check_language
 from engine.worker import Worker
 from engine.writers import FORMATS, as_dict, write
 
@@ -46,8 +47,8 @@ def run(arguments: argparse.Namespace) -> int:
     settle_output(arguments)
     model = Shelf(settings.data_dir / "models").find(settings.model)
     check_language(model, settings.language)
-    hardware = Hardware(settings.device, settings.threads)
-    worker = Worker(lambda: Whisper(model, hardware)).start()
+    hardware = Hardware(settings.device, settings.threads, settings.workers).resolved()
+    worker = Worker(lambda: Whisper(model, hardware), workers=hardware.workers).start()
     results: list[dict[str, Any]] = []
     failed = False
     try:

@@ -1,0 +1,66 @@
+"""Decode, doubt, decode again: at most a full window and one more temperature.
+
+Without slack a decoder loops, so what a short window gives is not to be trusted once it trips a
+gate, or the model was unsure itself: a full one decides. What trips a gate there too is tried once
+at a temperature, and then kept with the reason.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from engine.decoding import Decoding, Encoded, Manner, encode
+from engine.gates import Decoded, Gates, verdict
+from engine.windows import FULL_WINDOW_SECONDS
+
+RETRY_TEMPERATURE = 0.4
+
+
+@dataclass(frozen=True, slots=True)
+class Take:
+    """A window as it was decoded in the end, and why its text is held back, if it is."""
+
+    encoded: Encoded
+    decoded: Decoded
+    reason: str | None
+
+    def doubtful(self, gates: Gates) -> bool:
+        """Tell whether it is held back, or the model was unsure of it."""
+        return (
+            self.reason is not None
+            or self.decoded.mean_log_probability < gates.mean_log_probability
+        )
+
+
+def guarded(
+    whisper: Any, decoding: Decoding, windows: Sequence[Encoded], manner: Manner
+) -> list[Take]:
+    """Decode windows of one length together, and those in doubt again, one by one."""
+    texts = decoding.decode(windows, manner)
+    takes = map(judged, windows, texts, [manner.gates] * len(windows))
+    return [
+        settled(whisper, decoding, take, manner) if take.doubtful(manner.gates) else take
+        for take in takes
+    ]
+
+
+def judged(encoded: Encoded, decoded: Decoded, gates: Gates) -> Take:
+    """Return a take with the verdict of the gates."""
+    return Take(encoded, decoded, verdict(decoded, gates))
+
+
+def settled(whisper: Any, decoding: Decoding, take: Take, manner: Manner) -> Take:
+    """Return what a window in doubt is in the end; without text if there is no time for that."""
+    if manner.quick:
+        return replace(take, decoded=replace(take.decoded, tokens=(), text=""), reason=None)
+    encoded = take.encoded
+    if encoded.window < FULL_WINDOW_SECONDS:
+        encoded = encode(whisper, encoded.samples, FULL_WINDOW_SECONDS)
+        (decoded,) = decoding.decode([encoded], manner)
+        take = judged(encoded, decoded, manner.gates)
+        if not take.doubtful(manner.gates):
+            return take
+    (decoded,) = decoding.decode([encoded], replace(manner, temperature=RETRY_TEMPERATURE))
+    again = judged(encoded, decoded, manner.gates)
+    better = take.reason or decoded.mean_log_probability > take.decoded.mean_log_probability
+    return again if better and again.reason is None else take
