@@ -1,6 +1,6 @@
 // One session in the list: its title leads there, its tags narrow the search.
 
-import { h, svg } from "../dom.js";
+import { h } from "../dom.js";
 import { count, when, whenInFull } from "../format.js";
 import { excerpt, marked } from "./highlight.js";
 
@@ -51,7 +51,7 @@ function timeOf(iso) {
 function tagButton(tag, onTag) {
   const label = `Show only sessions with the tag ${tag}`;
   return h("button", { type: "button", class: "chip", "aria-label": label,
-    onclick: () => onTag(tag) }, svg("tag"), h("span", null, tag));
+    onclick: () => onTag(tag) }, h("span", null, tag));
 }
 
 function text({ note, originalTranscript }, pattern) {
