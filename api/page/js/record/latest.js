@@ -4,7 +4,7 @@ import { call } from "../client.js";
 import { h, replace, svg } from "../dom.js";
 import { duration, when } from "../format.js";
 import { may } from "../me.js";
-import { recordings } from "./watching.js";
+import { recordings } from "./recordings.js";
 import { gapsSentence, stateWord } from "./words.js";
 
 const SHOWN = 6;
