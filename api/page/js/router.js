@@ -96,9 +96,10 @@ export class Router {
         navigate: (hash) => (location.hash = hash),
       });
     } catch (error) {
+      const told = await named(error);
       if (signal.aborted) return;
-      this.#again = error instanceof Failure && error.status === 0;
-      failed(error, root, { retry: () => this.#show() });
+      this.#again = told instanceof Failure && told.status === 0;
+      failed(told, root, { retry: () => this.#show() });
     } finally {
       clearTimeout(slow);
     }
@@ -112,20 +113,21 @@ async function fill(root, route, hash, context) {
     const lacking = `It lacks the scope ${route.scope}. Sign in with another key, or ask whoever runs the box.`;
     return refuse(root, context, "This key doesn't open this page", lacking);
   }
-  const module = await loaded(route.view);
+  const module = await import(`/page/js/views/${route.view}.js`);
   if (context.signal.aborted) return undefined;
   return module.show(root, { ...hash.match(route.path).groups }, context);
 }
 
-async function loaded(view) {
-  const path = `/page/js/views/${view}.js`;
+/** Return what failed in words also where a part of the page could not be loaded. */
+async function named(error) {
+  if (!(error instanceof TypeError) || !/import|module/i.test(error.message)) return error;
   try {
-    return await import(path);
-  } catch (error) {
-    if (!(error instanceof TypeError)) throw error;
-    await call(path, { method: "HEAD" }); // is it the box that can't be reached?
-    throw new Failure(404, "This part of the page could not be loaded.", { step: "Reload the page." });
+    await call("/page/js/main.js", { method: "HEAD" }); // is it the box that can't be reached?
+  } catch (failure) {
+    return failure;
   }
+  const sentence = "This part of the page could not be loaded.";
+  return new Failure(404, sentence, { step: "Reload the page." });
 }
 
 function refuse(root, { setTitle }, title, text) {

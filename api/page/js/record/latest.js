@@ -3,7 +3,7 @@
 import { h, replace, svg } from "../dom.js";
 import { duration, when } from "../format.js";
 import { may } from "../me.js";
-import { recordings } from "./watching.js";
+import { recordings } from "./recordings.js";
 import { gapsSentence, stateWord } from "./words.js";
 
 const SHOWN = 6;

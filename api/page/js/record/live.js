@@ -6,9 +6,10 @@ import { h, replace, svg } from "../dom.js";
 import { may } from "../me.js";
 import { announce, failed, message } from "../notice.js";
 import { meter } from "./meter.js";
+import { path } from "./recordings.js";
 import { times } from "./times.js";
 import { transcript } from "./transcript.js";
-import { path, watch } from "./watching.js";
+import { watch } from "./watching.js";
 import { OVER, gapsSentence, stateWord, warningsOf } from "./words.js";
 
 const BLIP_MS = 1500; // a line that is back so soon was not worth a word

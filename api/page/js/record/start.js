@@ -3,7 +3,7 @@
 import { Failure, call } from "../client.js";
 import { h, replace, svg } from "../dom.js";
 import { failed } from "../notice.js";
-import { recordings } from "./watching.js";
+import { recordings } from "./recordings.js";
 
 const DEVICE_KEY = "scribebox.record.device"; // the choice of this browser, not of the box
 const LANGUAGES = "en de fr es it pt nl pl sv da no fi cs uk ru tr el ar he hi zh ja ko".split(" ");

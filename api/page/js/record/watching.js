@@ -3,12 +3,11 @@
 
 import { call } from "../client.js";
 import { follow } from "../stream.js";
+import { path } from "./recordings.js";
 import { OVER } from "./words.js";
 
 const LOOK_MS = 2000;
 const SOON_MS = 150; // several events at once are one reason to look
-
-export const path = (id) => `/api/v1/recordings/${id}`;
 
 /**
  * Watch a recording until it is over or `signal` aborts.
@@ -83,9 +82,4 @@ export function watch(id, on, signal) {
     signal: own.signal,
   }).then(look, (error) => own.signal.aborted || on.broken?.(error));
   look();
-}
-
-/** Return the recordings of the account, the newest first. */
-export function recordings(signal) {
-  return call("/api/v1/recordings", { signal });
 }

@@ -2,9 +2,10 @@
    `#/captions` shows the recording that runs, waits for the next one, and goes on with it. */
 
 import { h, replace, svg, useStyle } from "../dom.js";
+import { recordings } from "../record/recordings.js";
 import { SIZES, hideWhenIdle, remember, remembered } from "../record/screen.js";
 import { stayAwake, toggleFullScreen } from "../record/screen.js";
-import { recordings, watch } from "../record/watching.js";
+import { watch } from "../record/watching.js";
 
 const KEPT_LINES = 30; // more than any screen shows
 const LOOK_MS = 3000;
@@ -15,7 +16,7 @@ const INTERRUPTED = "The line to the box is interrupted; the text goes on when i
 
 /** Show the view in `root`; `params.id` is the recording, the one that runs if there is none. */
 export async function show(root, params, { signal, setTitle }) {
-  await useStyle("record");
+  await useStyle("live");
   if (signal.aborted) return;
   setTitle("Captions");
   const id = Number(params.id ?? 0);

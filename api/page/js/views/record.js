@@ -2,19 +2,22 @@
 
 import { h, replace, useStyle } from "../dom.js";
 import { latest } from "../record/latest.js";
-import { livePanel } from "../record/live.js";
 import { startForm } from "../record/start.js";
 
 /** Show the view in `root`; `params.id` is the recording to watch, if there is one. */
 export async function show(root, params, { signal, setTitle }) {
-  await useStyle("record");
-  if (signal.aborted) return;
   const id = Number(params.id ?? 0);
   if (id > 0) {
+    // not needed to begin one: the first view stays light
+    const loading = [import("../record/live.js"), useStyle("record"), useStyle("live")];
+    const [{ livePanel }] = await Promise.all(loading);
+    if (signal.aborted) return;
     setTitle(`Recording ${id}`);
     replace(root, livePanel(id, { signal }));
     return;
   }
+  await useStyle("record");
+  if (signal.aborted) return;
   setTitle("Record");
   const list = latest({ signal });
   const form = startForm({
