@@ -59,9 +59,14 @@ def shoot(page: Page, scene: Scene, place: Place, path: Path) -> None:
     """Shoot one view, from its top to its end."""
     page.goto(f"{scene.box.url}/{place.hash}")
     page.locator(place.ready).first.wait_for(state="attached")
+    size = page.viewport_size
     until(page, "document.querySelector('.loading') === null")
+    if place.name not in ("sessions", "live", "captions"):  # those are as high as the window
+        tall = page.evaluate("document.documentElement.scrollHeight")
+        page.set_viewport_size({**size, "height": max(tall, size["height"])})
     page.wait_for_timeout(700)  # a picture of what has settled: waveforms, levels, charts
-    page.screenshot(path=path, full_page=place.name not in ("sessions", "captions"))
+    page.screenshot(path=path)
+    page.set_viewport_size(size)
     print(path.name, flush=True)
 
 
