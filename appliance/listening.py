@@ -88,6 +88,7 @@ class Listening:
 
     def hear(self, more: bool = False) -> list[Heard]:
         """Listen to the next quarter of a second; `more`: there is more to come at once."""
+        self._worker.expect_speech()
         if not self._unheard:
             return self.collect()
         sound = self._unheard.popleft()

@@ -168,6 +168,7 @@ class Take:
             self._note_finishing()
         else:
             self.capturing.keep_alive()
+            self._worker.expect_speech()
             if self.capturing.ended or self._is_long_enough():
                 self._ending.set()
         heard_all = self._hearing.listen()

@@ -55,6 +55,7 @@ class Manner:
     gates: Gates
     quick: bool = False  # what is in doubt is left out instead of decoded again
     temperature: float = 0.0
+    phrases: frozenset[str] = frozenset()  # that the model is known to invent
 
 
 class Decoding:

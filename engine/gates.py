@@ -1,14 +1,19 @@
 """Decide whether decoded text is speech or invented: on plain values, each gate with its name.
 
-Whisper writes text for noise and repeats itself when it loses the thread. The thresholds are those
-of OpenAI's `whisper` (compression ratio 2.4, log-probability -1.0, no-speech 0.6); the token cap is
-Moonshine's idea, the repetition rule follows "Careless Whisper" (FAccT 2024) and Vexa.
+In order, behind the VAD: no speech, token rate, repetition, compression, phrase. Whisper writes
+text for noise and repeats itself when it loses the thread. The thresholds are those of OpenAI's
+`whisper` (compression ratio 2.4, log-probability -1.0, no-speech 0.6); the token cap is Moonshine's
+idea, the repetition rule follows "Careless Whisper" (FAccT 2024) and Vexa.
 """
 
 import re
 import zlib
+from collections.abc import Set
 from dataclasses import dataclass
 
+from engine.phrases import spelling
+
+NO_SPEECH, PHRASE = "no speech", "phrase"
 DENSE_SCRIPTS = {"ja", "zh", "yue", "ko", "th", "lo", "my", "km", "hi", "bn", "ta", "te", "am"}
 
 
@@ -18,11 +23,32 @@ class Gates:
 
     no_speech_probability: float | None = 0.6
     mean_log_probability: float = -1.0
+    # speech in noise of 5 dB stays below 0.8, music comes to 0.97 with a log-probability of -0.7
+    sure_no_speech_probability: float = 0.9
+    sure_log_probability: float = -0.5
+    phrase_no_speech_probability: float = 0.4  # what is known to be invented needs less of it
+    phrase_log_probability: float = -0.8
     compression_ratio: float | None = 2.4
     tokens_per_second: float = 8.0
     spare_tokens: int = 16
     repeated_share: float | None = 0.8  # of the words, by one phrase said three times or more
     spoken_tokens_per_second: float = 5.0  # people say no more; a decoder that loops does
+
+    def silent(self, decoded: "Decoded") -> bool:
+        """Tell whether the model hears no speech, and its text is no likelier than that."""
+        if self.no_speech_probability is None:
+            return False
+        silence, text = decoded.no_speech_probability, decoded.mean_log_probability
+        return (silence > self.no_speech_probability and text < self.mean_log_probability) or (
+            silence > self.sure_no_speech_probability and text < self.sure_log_probability
+        )
+
+    def invented(self, decoded: "Decoded") -> bool:
+        """Tell whether a phrase that the model is known to invent was not said either."""
+        return (
+            decoded.no_speech_probability > self.phrase_no_speech_probability
+            or decoded.mean_log_probability < self.phrase_log_probability
+        )
 
     def sayable(self, decoded: "Decoded") -> bool:
         """Tell whether so much text can have been said in the time: then a repetition is real.
@@ -52,27 +78,26 @@ class Decoded:
     language: str | None = None
 
 
-def verdict(decoded: Decoded, gates: Gates) -> str | None:
-    """Return the name of the first gate that holds the text back, None if all let it pass."""
+def verdict(decoded: Decoded, gates: Gates, phrases: Set[str] = frozenset()) -> str | None:
+    """Return the name of the first gate that holds the text back, None if all let it pass.
+
+    `phrases`: what the model is known to write where nobody speaks, as `engine.phrases` spells it.
+    """
     if not decoded.text:
         return None
-    if (
-        gates.no_speech_probability is not None
-        and decoded.no_speech_probability > gates.no_speech_probability
-        and decoded.mean_log_probability < gates.mean_log_probability
-    ):
-        return "no speech"
+    if gates.silent(decoded):
+        return NO_SPEECH
     if decoded.capped:
         return "token rate"
-    if gates.sayable(decoded):
-        return None
-    if gates.repeated_share is not None and repeated_share(decoded.text) >= gates.repeated_share:
-        return "repetition"
-    if (
-        gates.compression_ratio is not None
-        and compression_ratio(decoded.text) > gates.compression_ratio
-    ):
-        return "compression"
+    if not gates.sayable(decoded):
+        share = repeated_share(decoded.text)
+        if gates.repeated_share is not None and share >= gates.repeated_share:
+            return "repetition"
+        ratio = compression_ratio(decoded.text)
+        if gates.compression_ratio is not None and ratio > gates.compression_ratio:
+            return "compression"
+    if spelling(decoded.text) in phrases and gates.invented(decoded):
+        return PHRASE
     return None
 
 

@@ -2,7 +2,8 @@
 
 Without slack a decoder loops, so what a short window gives is not to be trusted once it trips a
 gate, or the model was unsure itself: a full one decides. What trips a gate there too is tried once
-at a temperature, and then kept with the reason.
+at a temperature, and then kept with the reason; but not where nothing is said, for another text
+would be invented as well.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from engine.decoding import Decoding, Encoded, Manner, encode
-from engine.gates import Decoded, Gates, verdict
+from engine.gates import NO_SPEECH, PHRASE, Decoded, Gates, verdict
 from engine.windows import FULL_WINDOW_SECONDS
 
 RETRY_TEMPERATURE = 0.4
@@ -37,16 +38,16 @@ def guarded(
 ) -> list[Take]:
     """Decode windows of one length together, and those in doubt again, one by one."""
     texts = decoding.decode(windows, manner)
-    takes = map(judged, windows, texts, [manner.gates] * len(windows))
+    takes = [judged(window, text, manner) for window, text in zip(windows, texts, strict=True)]
     return [
         settled(whisper, decoding, take, manner) if take.doubtful(manner.gates) else take
         for take in takes
     ]
 
 
-def judged(encoded: Encoded, decoded: Decoded, gates: Gates) -> Take:
+def judged(encoded: Encoded, decoded: Decoded, manner: Manner) -> Take:
     """Return a take with the verdict of the gates."""
-    return Take(encoded, decoded, verdict(decoded, gates))
+    return Take(encoded, decoded, verdict(decoded, manner.gates, manner.phrases))
 
 
 def settled(whisper: Any, decoding: Decoding, take: Take, manner: Manner) -> Take:
@@ -57,10 +58,12 @@ def settled(whisper: Any, decoding: Decoding, take: Take, manner: Manner) -> Tak
     if encoded.window < FULL_WINDOW_SECONDS:
         encoded = encode(whisper, encoded.samples, FULL_WINDOW_SECONDS)
         (decoded,) = decoding.decode([encoded], manner)
-        take = judged(encoded, decoded, manner.gates)
+        take = judged(encoded, decoded, manner)
         if not take.doubtful(manner.gates):
             return take
+    if take.reason in (NO_SPEECH, PHRASE):
+        return take
     (decoded,) = decoding.decode([encoded], replace(manner, temperature=RETRY_TEMPERATURE))
-    again = judged(encoded, decoded, manner.gates)
+    again = judged(encoded, decoded, manner)
     better = take.reason or decoded.mean_log_probability > take.decoded.mean_log_probability
     return again if better and again.reason is None else take

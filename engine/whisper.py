@@ -20,6 +20,7 @@ from engine.guard import Take, guarded
 from engine.hardware import Hardware
 from engine.models import Model
 from engine.omissions import filled, omissions
+from engine.phrases import phrases
 from engine.sentences import RawWord, segments_of
 from engine.transcript import Segment
 from engine.windows import FULL_WINDOW_SECONDS, window_of
@@ -129,15 +130,17 @@ class Whisper:
         decoding = Decoding(
             self._whisper, language, task, request.hotwords, self.model.english_only
         )
-        beam = 1 if request.quick else beam_size(self.model.name)
-        takes = guarded(
-            self._whisper, decoding, windows, Manner(beam, request.gates, request.quick)
-        )
+        takes = guarded(self._whisper, decoding, windows, self._manner(request, language))
         words = self._words(decoding, takes) if request.word_times else [[] for _ in takes]
         return [
             Heard(self._segments(decoding, take, entries, request), language)
             for take, entries in zip(takes, words, strict=True)
         ]
+
+    def _manner(self, request: Request, language: str) -> Manner:
+        beam = 1 if request.quick else beam_size(self.model.name)
+        known = frozenset[str]() if request.translate else phrases(self.model.name, language)
+        return Manner(beam, request.gates, request.quick, phrases=known)
 
     def _words(self, decoding: Decoding, takes: Sequence[Take]) -> list[list[Aligned]]:
         """Return the words of each take with their times, as many windows at once as can be."""
@@ -174,7 +177,7 @@ class Whisper:
         """Decode each omission by itself; return all words, and what a gate held back."""
         held_back: list[Segment] = []
         samples = take.encoded.samples
-        manner = Manner(beam_size(self.model.name), request.gates)
+        manner = self._manner(request, decoding.language)
         for omission in reversed(omissions(entries, samples)):  # so that positions stay right
             part = samples[omission.start_ms * PER_MS : omission.end_ms * PER_MS]
             window = window_of(len(part) / SAMPLE_RATE)

@@ -10,11 +10,10 @@ Cancelling a ticket that waits takes it out of the queue; the one that runs can'
 inside CTranslate2, its result is thrown away.
 """
 
-import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 from engine.audio import Samples
 from engine.errors import Cancelled, EngineError, ModelUnavailable
@@ -50,8 +49,7 @@ class Worker:
         self._whisper: Whisper | None = None
         self._failure: EngineError | None = None
         self._loaded = threading.Event()
-        self._speakers = 0  # live and recording callers
-        self._spoken_s = -SPOKEN_WITHIN_S  # when a live window came last
+        self._spoken_s = -SPOKEN_WITHIN_S  # when a live or recording caller was heard of last
         self._window_s = FIRST_GUESS_S  # what a window of a file took of late
         self._began_s: dict[int, float] = {}  # the batches at hand
         self._threads = [
@@ -124,16 +122,9 @@ class Worker:
             waiting = [ticket.priority for ticket in self._waiting if not ticket.done]
         return {priority: waiting.count(priority) for priority in Priority}
 
-    @contextlib.contextmanager
-    def spoken_to(self) -> Iterator[None]:
-        """Keep batches short for a live or recording caller, even while nobody says a word."""
-        with self._changed:
-            self._speakers += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._speakers -= 1
+    def expect_speech(self) -> None:
+        """Keep batches short for a while: somebody listens, if to silence so far."""
+        self._spoken_s = time.monotonic()
 
     def submit(self, samples: Samples, request: Request, priority: Priority) -> Ticket:
         """Queue one window; return at once."""
@@ -144,7 +135,7 @@ class Worker:
             if self._failure is not None:
                 raise self._failure
             if not priority.of_files:
-                self._spoken_s = ticket.submitted
+                self.expect_speech()
             self._waiting.append(ticket)
             self._changed.notify()
         return ticket
@@ -231,7 +222,7 @@ class Worker:
 
     def _most_at_once(self) -> int:
         """Return how many windows of a file may hold up whoever comes next."""
-        spoken = self._speakers or time.monotonic() - self._spoken_s <= SPOKEN_WITHIN_S
+        spoken = time.monotonic() - self._spoken_s <= SPOKEN_WITHIN_S
         longest_s = WHILE_SPOKEN_S if spoken else LONGEST_S
         return max(min(int(longest_s / self._window_s), MOST_AT_ONCE), 1)
 

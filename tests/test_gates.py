@@ -25,7 +25,13 @@ def test_unlikely_text_over_no_speech_is_held_back():
     assert verdict(decoded(log_probability=-1.1, no_speech=0.7), Gates()) == "no speech"
 
 
-@pytest.mark.parametrize(("log_probability", "no_speech"), [(-0.9, 0.99), (-3.0, 0.5)])
+def test_text_over_what_is_surely_no_speech_needs_to_be_likelier():
+    assert verdict(decoded(log_probability=-0.7, no_speech=0.95), Gates()) == "no speech"
+    assert verdict(decoded(log_probability=-0.4, no_speech=0.95), Gates()) is None
+    assert verdict(decoded(log_probability=-0.7, no_speech=0.8), Gates()) is None  # in noise
+
+
+@pytest.mark.parametrize(("log_probability", "no_speech"), [(-0.9, 0.8), (-3.0, 0.5)])
 def test_one_sign_of_no_speech_alone_is_not_enough(log_probability, no_speech):
     assert verdict(decoded(log_probability=log_probability, no_speech=no_speech), Gates()) is None
 
@@ -45,6 +51,24 @@ def test_text_that_compresses_too_well_is_held_back():
 def test_a_phrase_that_people_had_the_time_to_say_over_and_over_is_speech():
     assert verdict(decoded(LOOP, seconds=6.0), Gates()) is None
     assert verdict(decoded("no no " * 40, seconds=30.0), Gates()) is None
+
+
+KNOWN = frozenset({"thank you", "i'm here"})
+
+
+@pytest.mark.parametrize(("log_probability", "no_speech"), [(-0.2, 0.5), (-0.9, 0.01)])
+def test_a_phrase_known_to_be_invented_is_held_back_if_the_sound_says_so_too(
+    log_probability, no_speech
+):
+    assert verdict(decoded("Thank you.", log_probability, no_speech), Gates(), KNOWN) == "phrase"
+    assert verdict(decoded("I'm here!", log_probability, no_speech), Gates(), KNOWN) == "phrase"
+    assert verdict(decoded("Thank you.", log_probability, no_speech), Gates()) is None
+
+
+def test_people_may_say_what_is_known_to_be_invented():
+    assert verdict(decoded("Thank you."), Gates(), KNOWN) is None
+    more = decoded("Thank you, Anna.", log_probability=-0.9, no_speech=0.5)
+    assert verdict(more, Gates(), KNOWN) is None
 
 
 def test_a_limit_of_none_opens_its_gate():

@@ -27,6 +27,9 @@ class Desk:
         self.tickets = []
         self._language, self._at_once = language, at_once
 
+    def expect_speech(self):
+        pass
+
     def submit(self, samples, request, priority):
         ticket = Ticket(samples, request, priority)
         self.tickets.append(ticket)

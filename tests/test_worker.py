@@ -10,7 +10,7 @@ from engine.audio import read
 from engine.errors import Cancelled, EngineError, LanguageUnsupported, ModelUnavailable
 from engine.ticket import batch_of, choose
 from engine.whisper import Heard, Request
-from engine.worker import MOST_AT_ONCE, Priority, Ticket, Worker
+from engine.worker import MOST_AT_ONCE, SPOKEN_WITHIN_S, Priority, Ticket, Worker
 
 PATIENCE = 3600.0
 NOTHING = np.zeros(0, np.int16)
@@ -140,8 +140,10 @@ def test_live_windows_go_one_by_one(batches):
 def test_while_somebody_may_speak_batches_are_short(batches):
     worker, _ = batches
     worker._window_s = 0.3
-    with worker.spoken_to():
-        assert worker._most_at_once() == 3
+    assert worker._most_at_once() == MOST_AT_ONCE
+    worker.expect_speech()
+    assert worker._most_at_once() == 3
+    worker._spoken_s -= SPOKEN_WITHIN_S
     assert worker._most_at_once() == MOST_AT_ONCE
     of_file(worker, 1, Priority.PARTIAL).cancel()
     assert worker._most_at_once() == 3

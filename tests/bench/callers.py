@@ -43,12 +43,12 @@ def waits(
                 return
 
     def speak(mine: list[Samples]) -> None:
-        with worker.spoken_to():
-            for sound in mine:
-                time.sleep(min(len(sound) / SAMPLE_RATE, SPEAKS_FOR_S))  # it is being said
-                at = time.perf_counter()
-                worker.submit(sound, Request("en"), Priority.LIVE).result(PATIENCE_S)
-                took.append(time.perf_counter() - at)
+        for sound in mine:
+            worker.expect_speech()
+            time.sleep(min(len(sound) / SAMPLE_RATE, SPEAKS_FOR_S))  # it is being said
+            at = time.perf_counter()
+            worker.submit(sound, Request("en"), Priority.LIVE).result(PATIENCE_S)
+            took.append(time.perf_counter() - at)
 
     turns = itertools.cycle(sounds)
     readers = [threading.Thread(target=transcribe, args=(path,)) for path in files]
