@@ -5,13 +5,15 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import axe
+import numpy as np
 import pytest
 from many_sessions import finished, folder_with
 from page_browser import page_box_at, shoot, until
-from speech_fixtures import SPEECH, words_wrong
+from speech_fixtures import SPEECH, encode, words_wrong
 
 from appliance.store import accounts
 from appliance.store.database import Database
+from engine.audio import read
 
 pytestmark = pytest.mark.long
 
@@ -266,11 +268,14 @@ def test_an_upload_goes_on_while_one_looks_at_something_else(visit, page_box):
     page.locator(".toast", has_text="dictation is transcribed.").wait_for()
 
 
-def test_what_is_dropped_waits_in_the_queue_and_can_be_given_up(visit, page_box):
+def test_what_is_dropped_waits_in_the_queue_and_can_be_given_up(visit, page_box, tmp_path):
+    spoken = read(SPEECH / "meeting.flac")
+    minutes = np.tile(spoken, 8)  # not over before it is given up, however fast the machine is
+    talk = encode(tmp_path / "talk.ogg", "ogg", "libopus", minutes, options={"b": "16k"})
     page = visit("#/sessions")
     page.wait_for_selector(ROW)
     before = [one["id"] for one in page_box.client.get("/api/v1/jobs").json()]
-    drop(page, SPEECH / "meeting.flac", "long_talk.flac")
+    drop(page, talk, "long_talk.ogg", "audio/ogg")
     drop(page, SPEECH / "dictation.flac", "second.flac")
     assert page.locator(".drop-veil").is_hidden()
     waiting = page.locator(WORK, has_text="second").filter(has_text="Queued, 1 file before it")
