@@ -10,7 +10,10 @@ from typing import Any
 from api.problems import PROBLEM, encode
 
 AGAIN_S = 5
-STOPPING = "The box is stopping; nothing was kept of this request. Send it again once it is back."
+STOPPING = (
+    "The box is stopping and can't say whether this request was carried out. Look once it is back. "
+    "Send it again if it was not."
+)
 
 
 class CutOff:

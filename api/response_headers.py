@@ -10,6 +10,7 @@ GUARDS = (
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; media-src 'self'; frame-ancestors 'none'"),
     (b"referrer-policy", b"no-referrer"),
+    (b"cache-control", b"no-store"),  # a proxy can't know whose cookie an answer was for
 )
 
 

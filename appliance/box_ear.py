@@ -19,6 +19,7 @@ class BoxEar:
 
     def __init__(self, worker: Worker, on_news: Callable[[], None]) -> None:
         self._worker, self._on_news = worker, on_news
+        self._error: Exception | None = None  # the last: all of a batch have the same
         self._failures, self._failed_s = 0, 0.0  # in a row, and when the last was
 
     @property
@@ -63,13 +64,15 @@ class BoxEar:
             stretch.inner, stretch.error = None, error
             if self._worker.failure is None:
                 stretch.failures += 1
-                self._failures += 1
+                if error is not self._error:
+                    self._error = error
+                    self._failures += 1
                 self._failed_s = time.monotonic()
 
     def _heard(self, stretch: Stretch, inner: Ticket) -> None:
         heard = inner.heard
         if heard is not None:
-            self._failures = 0
+            self._failures, self._error = 0, None
             stretch.lane.heard_s = time.monotonic()
             stretch.finish(heard)  # which is thrown away if the cloud was quicker
         self._on_news()

@@ -6,10 +6,11 @@ For one event loop. A stretch that the cloud could not hear is left as it was, f
 import asyncio
 import logging
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
-from appliance.lane import Spent, Stretch
+from appliance.lane import Lane, Spent, Stretch
 from appliance.prices import Prices
 from appliance.standby_tally import StandbyTally
 from appliance.store import usage
@@ -26,7 +27,14 @@ MOST_REQUESTS = 3
 class CloudEar:
     """Ask the cloud, and rest."""
 
-    def __init__(self, cloud: Cloud | None, prices: Prices, tally: StandbyTally) -> None:
+    def __init__(
+        self,
+        cloud: Cloud | None,
+        prices: Prices,
+        tally: StandbyTally,
+        settle: Callable[[Lane], None],
+    ) -> None:
+        self._settle = settle
         self._cloud, self._prices, self._tally = cloud, prices, tally
         self._asking: set[asyncio.Task[None]] = set()
         self._failure: Literal["cloudRefused", "cloudUnreachable"] | None = None
@@ -78,6 +86,8 @@ class CloudEar:
             self._tally.heard(cause, stretch.seconds)
             stretch.lane.spend(self._spent(stretch, answer))
             stretch.finish(because(answer.heard, cause))
+            if stretch.lane.closed:  # the box was quicker: no text charges this one
+                self._settle(stretch.lane)
         finally:
             stretch.sending = None
             task = asyncio.current_task()

@@ -85,6 +85,7 @@ class Lane:
         self.decision: Decision = BOX  # of late; written by the thread of the standby
         self.told: set[str] = set()  # reasons that were logged
         self.heard_s = -math.inf  # when the engine had done with a window of it
+        self.closed = False  # no text will charge any more
         self._standby = standby
         self._lock = threading.Lock()
         self._spent: list[Spent] = []
@@ -156,6 +157,7 @@ class Lane:
 
     def close(self) -> None:
         """Charge what no text came of, such as an answer that came second."""
+        self.closed = True
         self._standby.leave(self)
 
 

@@ -56,9 +56,10 @@ class Standby:
         self.worker, self.options, self.tally = worker, options, StandbyTally()
         self.last_cause: str | None = None  # why the cloud was asked last
         self._database = database
-        self._cloud = CloudEar(options.cloud, options.prices, self.tally)
+        self._cloud = CloudEar(options.cloud, options.prices, self.tally, self._settle)
         self._box = BoxEar(worker, self._look_again)
         self._lock = threading.Lock()
+        self._charging = threading.Lock()  # outside that of the database
         self._open: list[Stretch] = []
         self._lanes: set[Lane] = set()
         self._closing = False
@@ -124,14 +125,22 @@ class Standby:
         self._look_again()
 
     def leave(self, lane: Lane) -> None:
-        """Have nothing more to do with a lane, and write down what it has not charged."""
+        """Have nothing more to do with a lane and its stretches; charge what it has not."""
         with self._lock:
             self._lanes.discard(lane)
+            own = [one for one in self._open if one.lane is lane]
+        for stretch in own:
+            stretch.cancel()
+        self._settle(lane)
+
+    def _settle(self, lane: Lane) -> None:
+        """Write down what a lane that was left has not charged."""
         try:
-            if lane.owes:
-                with self._database.write() as session:
-                    charge = lane.charge(session, None)
-                charge.settle()
+            with self._charging:
+                if lane.owes:
+                    with self._database.write() as session:
+                        charge = lane.charge(session, None)
+                    charge.settle()
         except Exception as error:  # it must not keep a take or a job from its end
             log.error("what the cloud heard for %s is not in the ledger: %s", lane.name, error)
 
@@ -158,7 +167,7 @@ class Standby:
             pause_s: float | None = TICK_S
             try:
                 self._look()
-                if not self._open and not any(one.cause == "behind" for one in self.decisions):
+                if not self._open and all(one.cause == "modelMissing" for one in self.decisions):
                     pause_s = None
             except Exception:  # such as a database that is locked: that passes
                 log.exception("the cloud behind the box stumbled; it goes on in %g s", RETRY_S)
@@ -174,7 +183,7 @@ class Standby:
         """Decide for every lane, and see where each of its stretches is best."""
         with self._lock:
             ended = [one for one in self._open if one.done]
-            self._open = stretches = [one for one in self._open if not one.done]
+            self._open = stretches = [one for one in self._open if one not in ended]
             lanes = list(self._lanes)
         for stretch in ended:
             if stretch.inner is not None:

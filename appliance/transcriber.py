@@ -15,7 +15,7 @@ from sqlalchemy.exc import OperationalError
 
 from appliance import notes
 from appliance.audio_folder import AudioFolder
-from appliance.engines import cloud_warning, main_engine
+from appliance.engines import NO_ENGINE, cloud_warning, main_engine
 from appliance.lane import Lane
 from appliance.standby import Standby
 from appliance.store import jobs, sessions, vocabulary
@@ -200,6 +200,7 @@ class Transcriber:
             replacements = vocabulary.of(session, job.account_id).replacements
         warnings = (transcript.warning, cloud_warning(transcript.segments))
         note = notes.note(transcript.spoken, transcript.language, replacements)
+        own = NO_ENGINE if self._worker.failure is not None else f"whisper-{transcript.model}"
         with self._database.write() as session:
             found = session.get(Job, job.id)
             if found is None or found.state is not JobState.RUNNING:
@@ -213,7 +214,7 @@ class Transcriber:
                 note=note,
                 original_transcript=transcript.text,
                 language=transcript.language,
-                engine=main_engine(transcript.segments) or f"whisper-{transcript.model}",
+                engine=main_engine(transcript.segments) or own,
                 captured_seconds=seconds,
                 elapsed_seconds=seconds,
                 warning="; ".join(filter(None, warnings)) or None,

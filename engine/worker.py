@@ -99,10 +99,10 @@ class Worker:
 
     @property
     def busy_s(self) -> float:
-        """Return for how long it has been at the oldest batch at hand; 0 if it is at none."""
+        """Return for how long it has been at the oldest window at hand; 0 if it is at none."""
         with self._changed:
             began_s = min(self._began_s.values(), default=None)
-        return 0.0 if began_s is None else time.monotonic() - began_s
+        return 0.0 if began_s is None else max(time.monotonic() - began_s, 0.0)
 
     @property
     def failure(self) -> EngineError | None:
@@ -160,7 +160,8 @@ class Worker:
         me = threading.get_ident()
         while batch := self._next():
             with self._changed:
-                began = self._began_s[me] = time.monotonic()
+                began = time.monotonic()
+                self._began_s[me] = began + (len(batch) - 1) * self._window_s  # the others' time
             self._serve(whisper, batch, began)
             with self._changed:
                 del self._began_s[me]

@@ -37,6 +37,9 @@ class Stoppable:
         self.going.set()
         self.stuck.clear()
 
+    def transcribe_all(self, windows, request):
+        return [self.transcribe(samples, request) for samples in windows]
+
     def transcribe(self, samples, request):
         if self.failing:
             raise EngineError("out of memory")

@@ -541,3 +541,75 @@ def test_with_the_cloud_ready_and_the_engine_well_nothing_is_sent(
     )
     assert labels(segments) == [(BOX, None)] and row.warning is None
     assert cloud.requests == [] and ledger(database) == []
+
+
+def test_a_batch_that_fails_is_one_failure_of_the_engine(
+    cloud, whisper, worker, standing_by, account
+):
+    standby, sound = standing_by(worker), read(fixture("dictation").path)
+    failed = threading.Event()
+    every = whisper.transcribe_all
+
+    def failing_once(windows, request):
+        if not failed.is_set():
+            failed.set()
+            raise RuntimeError("out of memory")
+        return every(windows, request)
+
+    whisper.transcribe_all = failing_once
+    whisper.hang()
+    with standby.lane(account, "job 1", patient=False) as lane:
+        first = lane.submit(sound, Request("en", word_times=False), Priority.LONG)
+        assert whisper.stuck.wait(WAIT_S)
+        tickets = [lane.submit(sound, Request("en"), Priority.LONG) for _ in range(4)]
+        wait_until(lambda: worker.waiting == len(tickets), "a batch")
+        whisper.recover()
+        heard = [ticket.result(WAIT_S) for ticket in (first, *tickets)]
+    assert failed.is_set() and cloud.requests == []
+    assert {segment.engine for each in heard for segment in each.segments} == {BOX}
+
+
+def test_a_take_that_is_given_up_sends_nothing_any_more(
+    cloud, whisper, worker, standing_by, account, database, monkeypatch
+):
+    monkeypatch.setattr(failover, "CLOUD_REST_S", 0.1)
+    monkeypatch.setattr(failover, "LONGEST_REST_S", 0.1)
+    whisper.fail()
+    cloud.behave = "503"
+    standby, sound = standing_by(worker), read(fixture("dictation").path)
+    lane = standby.lane(account, "recording 1", patient=True)
+    tickets = [lane.submit(sound, Request("en"), Priority.LIVE) for _ in range(4)]
+    wait_until(lambda: cloud.requests, "a request")
+    lane.close()
+    assert all(ticket.done for ticket in tickets)
+    wait_until(lambda: not standby._open, "nothing to be open")
+    cloud.behave = "200"
+    before = len(cloud.sent)
+    with standby.lane(account, "recording 2", patient=True) as other:
+        other.submit(sound, Request("en"), Priority.LIVE).result(WAIT_S)
+    assert len(cloud.sent) == before + 1  # that of the other one
+    assert len(ledger(database)) == 1
+
+
+def test_an_answer_that_comes_second_is_charged_though_nobody_waits_for_it(
+    cloud, whisper, worker, standing_by, account, database
+):
+    asked, answered, hear = threading.Event(), threading.Event(), cloud.hear
+
+    def hearing_late(samples, language):
+        asked.set()
+        assert answered.wait(WAIT_S)
+        return hear(samples, language)
+
+    cloud.hear = hearing_late
+    whisper.hang()
+    standby, sound = standing_by(worker, lag_seconds=0.5), read(fixture("dictation").path)
+    lane = standby.lane(account, "job 1", patient=False)
+    ticket = lane.submit(sound, Request("en"), Priority.LONG)
+    assert asked.wait(WAIT_S)
+    whisper.recover()
+    assert ticket.result(WAIT_S).segments[0].engine == BOX
+    lane.close()
+    assert ledger(database) == []
+    answered.set()
+    wait_until(lambda: len(ledger(database)) == 1, "a line of the ledger")

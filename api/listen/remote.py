@@ -73,19 +73,20 @@ class Remote:
     async def chunks(self, where: Target) -> AsyncIterator[bytes]:
         """Yield the file as it comes; raise a Refusal that says what is the matter with it."""
         network = PinnedNetwork(self._destinations, self._resolver, CONNECT_S, ENDLESS)
+        clock = asyncio.get_running_loop().time
+        ends_at = clock() + DEADLINE_S  # no timeout spans a yield: it would end whoever writes
         try:
-            async with asyncio.timeout(DEADLINE_S):
-                async with asyncio.timeout(STALL_S):
-                    answer = await self._ask(network, where)
-                self._check(answer)
-                stream = answer.aiter_stream()
-                async with aclosing(stream):  # type: ignore[type-var]
-                    while True:
-                        async with asyncio.timeout(STALL_S):
-                            chunk = await anext(stream, None)
-                        if chunk is None:
-                            return
-                        yield chunk
+            async with asyncio.timeout(STALL_S):
+                answer = await self._ask(network, where)
+            self._check(answer)
+            stream = answer.aiter_stream()
+            async with aclosing(stream):  # type: ignore[type-var]
+                while True:
+                    async with asyncio.timeout_at(min(clock() + STALL_S, ends_at)):
+                        chunk = await anext(stream, None)
+                    if chunk is None:
+                        return
+                    yield chunk
         except TimeoutError:
             raise wrong("The host of the url did not answer in time.") from None
         except Unsent as failure:

@@ -180,8 +180,6 @@ export function reached() {
 }
 
 function signOut(sentence) {
-  if (!hasCredential()) return;
-  forgetCredential();
   events.dispatchEvent(new CustomEvent("signed-out", { detail: sentence }));
 }
 

@@ -1,6 +1,6 @@
 /** What is around every view: the bar with the sections, the menu of the account, the banner. */
 
-import { call, events, forgetCredential } from "./client.js";
+import { call, events, forgetCredential, key } from "./client.js";
 import { h, replace, svg } from "./dom.js";
 import { may, me, setMe } from "./me.js";
 import { announce, toast } from "./notice.js";
@@ -16,6 +16,7 @@ const THEMES = [
   { value: "dark", label: "Dark", icon: "moon" },
 ];
 const THEME = "scribebox.theme";
+const STILL_IN = "You are still signed in: only the box can end that, and it did not. Sign out again in a moment.";
 const ASK_AGAIN_MS = [1000, 2000, 3000];
 
 /**
@@ -135,8 +136,11 @@ export function setTheme(theme) {
 }
 
 async function signOut(onSignOut) {
-  // the cookie can only be taken back by the box; without one this does no harm
-  await call("/api/v1/sign-out", { method: "POST" }).catch(() => {});
+  try {
+    await call("/api/v1/sign-out", { method: "POST" }); // without a cookie this does no harm
+  } catch (error) {
+    if (key() === null && error.status !== 401) return toast(STILL_IN, { kind: "error" });
+  }
   forgetCredential();
   setMe(null);
   onSignOut();

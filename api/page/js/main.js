@@ -11,9 +11,12 @@ import { show as showSignIn } from "./views/signin.js";
 
 const app = document.getElementById("app");
 let stay = null; // aborts when the stay ends: by signing out, or by a key that is not valid any more
+let isOut = false; // the sign-in view is there: a wrong key typed into it ends nothing
 
 /** Show the page to whoever is signed in, at the place that the hash names. */
 function enter() {
+  stay?.abort();
+  isOut = false;
   stay = new AbortController();
   const { main, setRoute } = buildFrame(app, () => leave("You are signed out."));
   app.classList.remove("signed-out");
@@ -23,6 +26,7 @@ function enter() {
 /** End the stay; the hash is kept, so that signing in again leads back to the same place. */
 function leave(sentence = "", isTrouble = false) {
   stay?.abort();
+  isOut = true;
   setMe(null);
   closeDialogs();
   document.title = "Sign in · Scribebox";
@@ -48,6 +52,10 @@ async function begin() {
   return enter();
 }
 
-events.addEventListener("signed-out", ({ detail }) => leave(detail, true));
+events.addEventListener("signed-out", ({ detail }) => {
+  if (isOut) return;
+  forgetCredential();
+  leave(detail, true);
+});
 watchConnection();
 begin();

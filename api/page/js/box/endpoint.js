@@ -7,6 +7,7 @@ import { failed, message, toast } from "../notice.js";
 import { endpointForm } from "./endpoint_form.js";
 import { choice, field } from "./field.js";
 import { fact, moment } from "./keys.js";
+import { create } from "./creating.js";
 import { outcome } from "./outcomes.js";
 import { present, secretCard } from "./secret.js";
 
@@ -91,7 +92,10 @@ export function endpointCard(endpoint, { path, slots, signal, onChange, onSent }
       confirm: "New secret",
     });
     if (!sure) return;
-    const { secret } = await call(`${one}/rotate`, { method: "POST", signal });
+    const unseen = "The new secret counts, but nobody saw it: make another.";
+    const answer = await create(`${one}/rotate`, { signal, unseen });
+    if (!answer) return;
+    const { secret } = answer;
     const card = secretCard({
       title: "The new secret",
       sentence: "Copy it now: it is shown this once. The old one signs too for 24 hours.",

@@ -1,9 +1,9 @@
 // The form that makes a key: its name, what it may do, when it ends, whose it is.
-import { call } from "../client.js";
 import { h, replace } from "../dom.js";
 import { me } from "../me.js";
 import { failed } from "../notice.js";
 import { choice, field, place } from "./field.js";
+import { create } from "./creating.js";
 import { GROUPS, includedIn } from "./scopes.js";
 
 const PATH = "/api/v1/keys";
@@ -64,7 +64,9 @@ export function newKeyForm({ accounts, signal, onMade, onCancel }) {
     if (accounts.length > 1) wanted.account = account.value;
     make.disabled = true;
     try {
-      onMade(await call(PATH, { method: "POST", json: wanted, signal }));
+      const unseen = "The key was made, but nobody saw it: revoke it, and make another.";
+      const key = await create(PATH, { json: wanted, signal, unseen });
+      if (key) onMade(key);
     } catch (error) {
       if (!place(error, { name, expiresAt: day })) failed(error, trouble);
     } finally {

@@ -4,6 +4,7 @@ import { h, replace, svg } from "../dom.js";
 import { deliveries } from "./deliveries.js";
 import { endpointCard } from "./endpoint.js";
 import { endpointForm } from "./endpoint_form.js";
+import { create } from "./creating.js";
 import { present, secretCard } from "./secret.js";
 
 const PATH = "/api/v1/webhooks";
@@ -31,7 +32,11 @@ export async function show(root, { signal }) {
     const form = endpointForm({
       title: "New webhook",
       confirm: "Make the webhook",
-      send: async (wanted) => made(await call(PATH, { method: "POST", json: wanted, signal })),
+      send: async (wanted) => {
+        const unseen = "The webhook was made, but nobody saw its secret: make a new secret for it.";
+        const answer = await create(PATH, { json: wanted, signal, unseen });
+        if (answer) made(answer);
+      },
       onCancel: closeForm,
     });
     replace(place, form.element);
