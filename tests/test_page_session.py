@@ -1,5 +1,6 @@
 """One session on the page, in a real browser: listen, read, correct, take away, delete."""
 
+import json
 import re
 
 import pytest
@@ -328,6 +329,108 @@ def test_what_somebody_else_saved_is_not_overwritten_without_a_question(opened, 
     page.get_by_role("button", name="Save").click()
     page.get_by_text("Saved.", exact=True).wait_for()
     assert page_box.client.get(path).json()["note"] == "mine and theirs"
+    page_box.client.patch(path, json={"note": NOTE})
+
+
+@pytest.mark.parametrize("first_save", ["was refused", "was thought over"])
+def test_a_second_save_leaves_what_somebody_else_changed_elsewhere(
+    opened, page_box, planted, first_save
+):
+    path = f"{SESSIONS}/{planted[1]['edited']}/"
+    page = opened("edited")
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_role("textbox", name="Note").fill("mine")
+    theirs = {"title": "Their title", "tags": "their,tags"}
+    if first_save == "was refused":
+        page_box.client.patch(path, json=theirs)
+        page.route(f"**{path}", busy_when_saving)
+        page.get_by_role("button", name="Save").click()
+        alert = page.locator(".edit-bar [role=alert]")
+        alert.filter(has_text="The database is busy.").wait_for()
+        page.unroute(f"**{path}")
+    else:
+        page_box.client.patch(path, json={**theirs, "note": "theirs"})
+        page.get_by_role("button", name="Save").click()
+        question = page.get_by_role("dialog", name="Somebody else has changed this session")
+        question.get_by_role("button", name="Keep editing").click()
+    assert page.get_by_label("Title").input_value() == "Their title"
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved.", exact=True).wait_for()
+    after = page_box.client.get(path).json()
+    assert {name: after[name] for name in (*theirs, "note")} == {**theirs, "note": "mine"}
+    assert page.get_by_role("heading", level=1).inner_text() == "Their title"
+    page_box.client.patch(path, json={"title": "To be edited", "tags": "", "note": NOTE})
+
+
+def busy_when_saving(route):
+    """Answer a change as a box does whose database is busy; let the rest through."""
+    if route.request.method != "PATCH":
+        return route.continue_()
+    problem = {"status": 503, "title": "x", "detail": "The database is busy."}
+    kind = "application/problem+json"
+    return route.fulfill(status=503, content_type=kind, body=json.dumps(problem))
+
+
+def test_what_is_typed_while_a_save_is_under_way_stays_to_be_saved(opened, page_box, planted):
+    number = planted[1]["edited"]
+    path = f"{SESSIONS}/{number}/"
+    page = opened("edited")
+    held = []
+
+    def hold(route):
+        if route.request.method == "PATCH":
+            held.append(route)
+        else:
+            route.continue_()
+
+    page.route(f"**{path}", hold)
+    page.get_by_role("button", name="Edit").click()
+    note, tags = (page.get_by_role("textbox", name=name) for name in ("Note", "Tags"))
+    note.fill("first")
+    page.get_by_role("button", name="Save").click()
+    while not held:
+        page.wait_for_timeout(20)
+    note.fill("first and second")
+    tags.fill("meanwhile")
+    held.pop().continue_()
+    until(page, "document.querySelector('.note-text').textContent === 'first'")
+    assert session_of(page_box, number)["note"] == "first"
+    assert note.is_visible() and note.input_value() == "first and second"
+    assert tags.input_value() == "meanwhile"
+    assert page.get_by_text("Not saved").is_visible()
+    page.unroute(f"**{path}")
+    page.get_by_role("button", name="Save").click()
+    page.get_by_text("Saved.", exact=True).wait_for()
+    after = session_of(page_box, number)
+    assert (after["note"], after["tags"]) == ("first and second", "meanwhile")
+    page_box.client.patch(path, json={"note": NOTE, "tags": ""})
+
+
+def test_undo_and_redo_ask_before_they_overwrite_what_somebody_else_saved(
+    opened, page_box, planted
+):
+    number = planted[1]["edited"]
+    path = f"{SESSIONS}/{number}/"
+    page = opened("edited")
+    page.get_by_role("button", name="Edit").click()
+    page.get_by_role("textbox", name="Note").fill("mine")
+    page.get_by_role("button", name="Save").click()
+    undo, redo = (page.get_by_role("button", name=name, exact=True) for name in ("Undo", "Redo"))
+    question = page.get_by_role("dialog", name="Somebody else has changed this session")
+    undo.wait_for()
+    page_box.client.patch(path, json={"note": "theirs"})
+    undo.click()
+    assert "The note changed since you saved it." in question.inner_text()
+    question.get_by_role("button", name="Undo").click()
+    page.get_by_text("It is as it was before.").wait_for()
+    assert session_of(page_box, number)["note"] == NOTE
+    page_box.client.patch(path, json={"note": "theirs again"})
+    redo.click()
+    question.get_by_role("button", name="Leave it").click()
+    page.get_by_text("It is as somebody else saved it.").wait_for()
+    assert page.locator(".note-text").inner_text() == "theirs again"
+    assert not redo.is_visible() and not undo.is_visible()
+    assert session_of(page_box, number)["note"] == "theirs again"
     page_box.client.patch(path, json={"note": NOTE})
 
 

@@ -10,6 +10,11 @@ import { announce, failed } from "../notice.js";
 import { createFields, shown } from "./fields.js";
 
 const FIELDS = ["title", "tags", "note"];
+const SAVE = {
+  text: "changed since you opened it. Save yours in its place?",
+  confirm: "Save mine",
+  cancel: "Keep editing",
+};
 const drafts = new Map(); // by path: what was left without an answer, such as by being signed out
 
 /**
@@ -29,14 +34,10 @@ export function createEditing({ path, session, onSession, onMode, signal }) {
   const { fields, form } = createFields(submit);
   const { note, title } = fields;
   const state = h("p", { class: "edit-state muted", role: "status" });
-  const outcome = h("p", { role: "status" });
+  const outcome = h("p", { role: "status", tabindex: "-1" });
   const trouble = h("div", { class: "edit-trouble" });
-  const undo = h("button", {
-    class: "button small",
-    type: "button",
-    hidden: true,
-    onclick: putBack,
-  });
+  const undo = button("", "small", putBack);
+  undo.hidden = true;
   const told = h("div", { class: "row edit-told", hidden: true }, outcome, undo);
 
   const save = button("Save", "primary", () => form.requestSubmit(), "check");
@@ -79,6 +80,14 @@ export function createEditing({ path, session, onSession, onMode, signal }) {
 
   function fill(values) {
     for (const name of FIELDS) fields[name].value = shown(values, name);
+  }
+
+  /** Go on from what the box has now; fields as it had them, or as `sent`, show it. */
+  function follow(now, sent = {}) {
+    const same = FIELDS.filter((name) => fields[name].value === (sent[name] ?? shown(base, name)));
+    base = now;
+    for (const name of same) fields[name].value = shown(base, name);
+    onSession(base);
   }
 
   function setEditing(wanted) {
@@ -134,8 +143,9 @@ export function createEditing({ path, session, onSession, onMode, signal }) {
     say(state, "Saving…");
     replace(trouble);
     try {
-      if (!(await mayOverwrite(wanted))) return;
-      await send(wanted);
+      if (!(await mayOverwrite(wanted, SAVE))) return;
+      await send(wanted, wanted);
+      if (isUnsaved()) return; // typed meanwhile
       drafts.delete(path);
       setEditing(false);
       tell("Saved.", "Undo");
@@ -149,38 +159,43 @@ export function createEditing({ path, session, onSession, onMode, signal }) {
   }
 
   /** Somebody else may have saved meanwhile: then whoever saves now decides. */
-  async function mayOverwrite(wanted) {
+  async function mayOverwrite(wanted, { text, confirm, cancel }) {
     const now = await call(path, { signal });
     const others = Object.keys(wanted).filter((name) => now[name] !== base[name]);
-    base = now;
+    follow(now);
     if (!others.length) return true;
     return ask({
       title: "Somebody else has changed this session",
-      text: `The ${others.join(" and the ")} changed since you opened it. Save yours in its place?`,
-      confirm: "Save mine",
-      cancel: "Keep editing",
+      text: `The ${others.join(" and the ")} ${text}`,
+      confirm,
+      cancel,
       danger: true,
     });
   }
 
-  async function send(wanted) {
+  async function send(wanted, sent) {
     const replaced = Object.fromEntries(Object.keys(wanted).map((name) => [name, base[name]]));
-    base = await call(path, { method: "PATCH", json: wanted, signal });
+    follow(await call(path, { method: "PATCH", json: wanted, signal }), sent);
     before = replaced;
-    onSession(base);
   }
 
   async function putBack() {
-    const again = undo.textContent === "Redo";
+    const action = undo.textContent;
+    const again = action === "Redo";
+    const text = `changed since you saved it. ${action} all the same?`;
     undo.disabled = true;
     try {
-      await send(before);
-      tell(again ? "Saved again." : "It is as it was before.", again ? "Undo" : "Redo");
-      undo.focus();
+      if (await mayOverwrite(before, { text, confirm: action, cancel: "Leave it" })) {
+        await send(before);
+        tell(again ? "Saved again." : "It is as it was before.", again ? "Undo" : "Redo");
+      } else {
+        tell("It is as somebody else saved it.", ""); // another Undo would not ask again
+      }
     } catch (error) {
       if (!signal.aborted) failed(error, null);
     } finally {
       undo.disabled = false;
+      if (!editing) (undo.hidden ? outcome : undo).focus();
     }
   }
 
