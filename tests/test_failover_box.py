@@ -179,6 +179,7 @@ def test_a_kill_amid_a_request_to_the_cloud_leaves_nothing_out_and_nothing_twice
 def test_a_stop_amid_a_request_that_hangs_ends_in_time(tmp_path, microphone, cloud):
     cloud.behave = "nothing"
     with StoppableBox(tmp_path / "box", microphone, cloud) as box:
+        box.box.wait_for("It heard its sample")  # so that what is sent is of the recording
         box.stop_engine()
         number = box.start(language="en")
         box.play(MEETING.path)

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from engine.audio import SAMPLE_RATE
@@ -42,6 +42,7 @@ def test_a_sound_shorter_than_the_points_fills_them_all():
     assert outline([samples]).points(4000) == [100] * 4000
 
 
+@settings(max_examples=25)  # of up to a quarter of an hour each
 @given(
     st.integers(0, 3 * BINS * FIRST_BIN_SAMPLES),
     st.lists(st.integers(1, 100_000), min_size=1, max_size=5),
