@@ -29,6 +29,7 @@ export class SessionList {
       } });
     this.end = h("div", { class: "session-end" });
     this.element = h("div", { class: "session-list" }, this.groups, this.end);
+    this._items = new Map(); // of the sessions that are shown, by number
     this._observer = new IntersectionObserver(
       (entries) => entries.some((entry) => entry.isIntersecting) && this.more(),
       { rootMargin: AHEAD },
@@ -44,7 +45,7 @@ export class SessionList {
     if (this.groups.childElementCount === 0) replace(this.end, skeletons());
     try {
       const rows = await pages.again(atLeast);
-      replace(this.groups);
+      this._clear();
       replace(this.end);
       this._append(rows);
     } catch (error) {
@@ -67,14 +68,9 @@ export class SessionList {
     }
   }
 
-  /** Put newer sessions on top. */
-  prepend(rows) {
-    for (const row of [...rows].reverse()) {
-      const group = this._group(row, this.groups.firstElementChild, "prepend");
-      const item = sessionRow(row, this);
-      item.classList.add("is-new");
-      group.querySelector("ul").prepend(item);
-    }
+  /** Put sessions that have come to their places, most of them on top. */
+  insert(rows) {
+    for (const row of rows) this._place(row).classList.add("is-new");
     this.onRows(rows);
   }
 
@@ -91,10 +87,7 @@ export class SessionList {
   }
 
   _append(rows) {
-    for (const row of rows) {
-      const group = this._group(row, this.groups.lastElementChild, "append");
-      group.querySelector("ul").append(sessionRow(row, this));
-    }
+    for (const row of rows) this._place(row);
     this.onRows(rows);
     if (this.pages.isComplete) return replace(this.end);
     replace(this.end, h("button", { type: "button", class: "button", onclick: () => this.more() },
@@ -103,19 +96,59 @@ export class SessionList {
     return undefined;
   }
 
-  _group(row, beside, place) {
-    const name = dayOf(row.createdAt);
-    const isSame = beside?.dataset.day === name;
-    const isFull = beside?.querySelector("ul").childElementCount >= GROUP;
-    if (isSame && (place === "prepend" || !isFull)) return beside;
-    const group = h("section", { class: ["session-day", isSame && "continued"], dataset: { day: name } },
-      !isSame && h("h2", { class: "session-day-name" }, name), h("ul", { class: "sessions" }));
-    this.groups[place](group);
-    return group;
+  /** Put a session below the next newer one that is shown, under its day; return its element. */
+  _place(row) {
+    const { rows } = this.pages;
+    let at = rows.findLastIndex((one) => one.id > row.id);
+    while (at >= 0 && !this._items.has(rows[at].id)) at -= 1; // not placed yet
+    const above = at < 0 ? null : this._items.get(rows[at].id);
+    const item = sessionRow(row, this);
+    this._items.set(row.id, item);
+    const day = dayOf(row.createdAt);
+    const group = above?.closest(".session-day") ?? null;
+    const isLast = above === null || above.nextElementSibling === null;
+    const isFull = group !== null && group.querySelector("ul").childElementCount >= GROUP;
+    const below = group === null ? this.groups.firstElementChild : group.nextElementSibling;
+    if (group?.dataset.day === day && !(isLast && isFull)) above.after(item);
+    else if (isLast && below?.dataset.day === day) below.querySelector("ul").prepend(item);
+    else {
+      if (!isLast) this._split(above);
+      const made = this._group(day, group);
+      made.append(item);
+      nameAgain(made.parentElement.nextElementSibling, day);
+    }
+    return item;
+  }
+
+  /** Return the list of a new group below another; null: on top. */
+  _group(day, above) {
+    const isSame = above?.dataset.day === day;
+    const sessions = h("ul", { class: "sessions" });
+    const group = h("section", { class: ["session-day", isSame && "continued"], dataset: { day } },
+      !isSame && heading(day), sessions);
+    if (above === null) this.groups.prepend(group);
+    else above.after(group);
+    return sessions;
+  }
+
+  /** End a group below a session: the clock of the box was set, so that days alternate. */
+  _split(above) {
+    const group = above.closest(".session-day");
+    const following = [];
+    for (let one = above.nextElementSibling; one; one = one.nextElementSibling) following.push(one);
+    const focused = document.activeElement;
+    const rest = this._group(group.dataset.day, group);
+    rest.append(...following);
+    if (rest.contains(focused)) focused.focus({ preventScroll: true }); // moving takes it away
+  }
+
+  _clear() {
+    replace(this.groups);
+    this._items.clear();
   }
 
   _fail(error) {
-    if (this.pages.rows.length === 0) replace(this.groups); // what is there fits another search
+    if (this.pages.rows.length === 0) this._clear(); // what is there fits another search
     failed(error, this.end, { retry: () => this.more() });
   }
 
@@ -139,6 +172,17 @@ export function dayOf(iso, today = new Date()) {
   if (days === 1) return "Yesterday";
   if (days < 7) return weekday.format(at);
   return at.getFullYear() === today.getFullYear() ? date.format(at) : month.format(at);
+}
+
+function heading(day) {
+  return h("h2", { class: "session-day-name" }, day);
+}
+
+/** Name the day of a group that went on before there was another day above it. */
+function nameAgain(group, dayAbove) {
+  if (!group?.matches(".continued") || group.dataset.day === dayAbove) return;
+  group.classList.remove("continued");
+  group.prepend(heading(group.dataset.day));
 }
 
 function skeletons() {

@@ -21,6 +21,8 @@ export class Pages {
     this.isComplete = false;
     this._ids = new Set();
     this._page = 0;
+    this._counted = 0; // the total when the last page came
+    this._looked = null; // the total when newer ones were last looked for
     this._underWay = null;
   }
 
@@ -33,15 +35,21 @@ export class Pages {
   }
 
   async _next() {
-    const before = this.total;
-    let answer = await this._fetch(this._page);
-    const earlier = [];
-    if (this._page > 0 && answer.total < before) { // something left, so that rows moved up a page
-      earlier.push(...this._keep((await this._fetch(this._page - 1)).rows));
+    const answer = await this._fetch(this._page);
+    const rows = [...answer.rows];
+    // something left, so that rows moved up, by pages if much did; a capped total can't tell
+    if (answer.total < this._counted || this.isCapped) {
+      for (let page = this._page - 1; page >= 0; page -= 1) {
+        const earlier = (await this._fetch(page)).rows;
+        rows.push(...earlier);
+        if (earlier.some((row) => this._ids.has(row.id))) break; // from there on all are known
+      }
     }
     this._page += 1;
+    this._counted = answer.total;
+    this._looked ??= answer.total;
     this.isComplete = answer.rows.length < PER_PAGE;
-    return [...earlier, ...this._keep(answer.rows)];
+    return this._keep(rows);
   }
 
   /** Fetch so many rows again, as on coming back from a session. */
@@ -50,22 +58,35 @@ export class Pages {
     return this.rows;
   }
 
-  /** Look whether there are newer ones; return them, newest first. */
+  /**
+   * Look for sessions that have come; return them, newest first. A session has its number from its
+   * start and is listed at its end, so that it may belong between those that are there.
+   */
   async newer() {
     if (this.total === null || this._underWay !== null) return []; // they come by themselves
-    const newest = this.rows.length > 0 ? this.rows[0].id : 0;
-    const [first] = (await this._fetch(0, 1)).rows;
-    if (first === undefined || first.id <= newest) return [];
-    const { rows } = await this._fetch(0);
-    const fresh = rows.filter((row) => row.id > newest && !this._ids.has(row.id));
-    for (const row of fresh) this._ids.add(row.id);
-    this.rows.unshift(...fresh);
-    return fresh;
+    const found = [];
+    let total = 0;
+    for (let page = 0; ; page += 1) {
+      const answer = await this._fetch(page);
+      const { rows } = answer;
+      total = answer.total;
+      found.push(...rows.filter((row) => !this._ids.has(row.id) && row.id > this._oldest));
+      if (rows.length < PER_PAGE || rows.at(-1).id <= this._oldest) break;
+      const isMore = total > this._looked + found.length; // some that come late stand further down
+      if (!isMore && rows.some((row) => this._ids.has(row.id))) break;
+    }
+    this._looked = total;
+    return this._keep(found);
   }
 
-  async _fetch(page, perPage = PER_PAGE) {
+  /** What is older comes with its page. */
+  get _oldest() {
+    return this.isComplete || this.rows.length === 0 ? 0 : this.rows.at(-1).id;
+  }
+
+  async _fetch(page) {
     const { q, tag } = this.wanted;
-    const query = { page, perPage, ...(q && { q }), ...(tag && { tag }) };
+    const query = { page, perPage: PER_PAGE, ...(q && { q }), ...(tag && { tag }) };
     const { data, headers } = await callFull(SESSIONS, { query, signal: this.signal });
     this.total = Number(headers.get("X-Total-Count"));
     this.isCapped = headers.get("X-Total-Count-Capped") === "true";
@@ -73,9 +94,15 @@ export class Pages {
   }
 
   _keep(rows) {
-    const fresh = rows.filter((row) => !this._ids.has(row.id));
-    for (const row of fresh) this._ids.add(row.id);
+    const fresh = [];
+    for (const row of rows) {
+      if (this._ids.has(row.id)) continue;
+      this._ids.add(row.id);
+      fresh.push(row);
+    }
+    const newestFirst = (one, other) => other.id - one.id;
     this.rows.push(...fresh);
-    return fresh;
+    this.rows.sort(newestFirst);
+    return fresh.sort(newestFirst);
   }
 }

@@ -13,6 +13,7 @@ const LONGEST_TITLE = 300; // characters, as the box has it
  * @property {string} key
  * @property {string} name of the file
  * @property {File} file
+ * @property {number} owner the account of whoever chose it
  * @property {{title: "file"|"words", tags: string, language: string}} wishes
  * @property {"waiting"|"uploading"|"checking"|"failed"|"accepted"} state
  * @property {number} fraction of it that has gone
@@ -28,12 +29,17 @@ class Uploads extends EventTarget {
   #numbered = 0;
   #stop = new AbortController();
 
+  /** The uploads of whoever is signed in. */
+  get own() {
+    return this.items.filter(isOwn);
+  }
+
   /** Send files, after those that wait already. */
   add(files, wishes) {
     for (const file of files) {
       const item = {
         key: `upload-${(this.#numbered += 1)}`, name: file.name, file, wishes,
-        owner: me()?.keyId, state: "waiting", fraction: 0, failure: refusalOf(file), job: null,
+        owner: me()?.account.id, state: "waiting", fraction: 0, failure: refusalOf(file), job: null,
       };
       if (item.failure) item.state = "failed";
       this.items.push(item);
@@ -60,6 +66,10 @@ class Uploads extends EventTarget {
     if (this.#sending !== null) return;
     const item = this.items.find((one) => one.state === "waiting");
     if (item === undefined) return;
+    if (!isOwn(item)) { // it never goes to another account
+      this.#fail(item, endedBySigningOut("It was not sent: you were signed out before."));
+      return this.#next();
+    }
     this.#sending = item;
     this.#stop = new AbortController();
     addEventListener("beforeunload", warn);
@@ -67,11 +77,11 @@ class Uploads extends EventTarget {
       await this.#send(item);
       this.items = this.items.filter((one) => one !== item);
       item.state = "accepted";
-      this.dispatchEvent(new CustomEvent("accepted", { detail: item }));
+      if (isOwn(item)) this.dispatchEvent(new CustomEvent("accepted", { detail: item }));
     } catch (error) {
-      item.state = "failed";
-      item.failure = error;
-      this.#tell(item);
+      const hasSaid = error instanceof Failure && error.status !== 401;
+      const ended = () => endedBySigningOut("The upload ended when you were signed out.");
+      this.#fail(item, hasSaid ? error : ended());
     }
     removeEventListener("beforeunload", warn);
     this.#sending = null;
@@ -87,13 +97,18 @@ class Uploads extends EventTarget {
       headers: item.file.type ? {} : { "Content-Type": "application/octet-stream" },
       signal: this.#stop.signal,
       onProgress: (fraction) => {
-        if (me()?.keyId !== item.owner) return this.remove(item); // somebody else's page by now
+        if (!isOwn(item)) return this.#stop.abort(); // signed out; the row is there on coming back
         item.fraction = fraction;
         item.state = fraction < 1 ? "uploading" : "checking";
         return this.#tell(item);
       },
     });
     item.job = answer.job;
+  }
+
+  #fail(item, failure) {
+    Object.assign(item, { state: "failed", failure });
+    this.#tell(item);
   }
 
   #tell(item) {
@@ -108,6 +123,14 @@ export const uploads = new Uploads();
 export function titleOf(name) {
   const stem = name.replace(/\.[^.]{1,5}$/, "").replaceAll("_", " ").trim();
   return Array.from(stem || name).slice(0, LONGEST_TITLE).join("");
+}
+
+function isOwn(item) {
+  return me()?.account.id === item.owner;
+}
+
+function endedBySigningOut(sentence) {
+  return new Failure(401, sentence, { step: "Try again." });
 }
 
 function refusalOf(file) {

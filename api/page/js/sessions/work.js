@@ -46,7 +46,7 @@ export class Work {
   }
 
   _show() {
-    const all = [...this.jobs.shown, ...uploads.items]; // in the order in which they will be served
+    const all = [...this.jobs.shown, ...uploads.own]; // in the order in which they will be served
     const hasFailed = (one) => one.state === "failed";
     const sorted = [...all.filter((one) => !hasFailed(one)), ...all.filter(hasFailed)];
     const steps = new Map(sorted.map((one) => [one.key ?? `job-${one.id}`, one]));

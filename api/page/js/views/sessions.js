@@ -127,7 +127,7 @@ class SessionsView {
     if (pages === undefined) return;
     try {
       const rows = await pages.newer();
-      if (pages === this.pages && rows.length > 0) this.list.prepend(rows);
+      if (pages === this.pages && rows.length > 0) this.list.insert(rows);
     } catch {
       // the next look may work; what is shown stays right
     }
