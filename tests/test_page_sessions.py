@@ -200,7 +200,7 @@ def test_back_from_a_session_leads_to_the_same_place(visit):
     page.wait_for_selector(ROW)
     until(page, f"scrollTo(0, document.body.scrollHeight), {TITLES}.length >= 80")
     link = page.locator(".session-link").nth(70)
-    name = link.inner_text()
+    name = link.text_content()  # it may not be laid out yet
     link.scroll_into_view_if_needed()
     before = page.evaluate("scrollY")
     link.click()
