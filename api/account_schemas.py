@@ -1,4 +1,4 @@
-"""The shapes of accounts as they come in and go out, camelCase."""
+"""The shapes of accounts and of who calls as they come in and go out, camelCase."""
 
 from typing import Annotated
 
@@ -39,3 +39,28 @@ class Account(msgspec.Struct, rename="camel"):
     retention_audio_days: int | None
     retention_text_days: int | None
     created_at: str
+
+
+class OwnAccount(msgspec.Struct, rename="camel"):
+    """What an account may know of itself."""
+
+    id: int
+    name: str
+    plan: str
+    timezone: str
+
+
+class Me(msgspec.Struct, rename="camel"):
+    """Who calls: the account and the key, what that may, and until when (null: for ever)."""
+
+    account: OwnAccount
+    key_id: str
+    key_name: str
+    scopes: list[str]
+    expires_at: str | None
+
+
+class SignIn(msgspec.Struct, rename="camel", kw_only=True, forbid_unknown_fields=True):
+    """A key that is to be kept as a cookie."""
+
+    key: Annotated[str, Meta(max_length=200)]

@@ -16,17 +16,21 @@ from api import (
     history_audio,
     jobs,
     keys,
+    me,
     metrics,
     openapi,
+    page,
     problems,
     recording_events,
     recordings,
     sessions,
+    sign_in,
     token,
     transcripts,
     uploads,
     usage,
     vocabulary,
+    waveform,
     webhooks,
 )
 from api.auth import Authentication
@@ -35,12 +39,18 @@ from api.lifespan import lifespan
 from api.listen import file as listen_file
 from api.listen import stream
 from api.openai import models, transcriptions, translations
+from api.response_headers import guard
 from appliance.box import Box
 from appliance.settings import Settings
 
 ROUTES: list[Any] = [
     health.health,  # GET /health
     metrics.metrics,  # GET /metrics
+    page.get_page,  # GET /
+    page.get_page_file,  # GET /page/{path}
+    me.get_me,  # GET /api/v1/me
+    sign_in.sign_in,  # POST /api/v1/sign-in
+    sign_in.sign_out,  # POST /api/v1/sign-out
     sessions.list_sessions,  # GET /api/v1/audioscribe/sessions/
     uploads.upload,  # POST /api/v1/audioscribe/sessions/
     sessions.get_session,  # GET /api/v1/audioscribe/sessions/{id}/
@@ -48,7 +58,11 @@ ROUTES: list[Any] = [
     sessions.delete_session,  # DELETE /api/v1/audioscribe/sessions/{id}/
     transcripts.get_segments,  # GET /api/v1/audioscribe/sessions/{id}/segments
     transcripts.get_audio,  # GET /api/v1/audioscribe/sessions/{id}/audio
+    waveform.get_peaks,  # GET /api/v1/audioscribe/sessions/{id}/peaks
+    waveform.get_audio_url,  # GET /api/v1/audioscribe/sessions/{id}/audio-url
+    waveform.fetch_audio,  # GET /api/v1/audioscribe/audio/{id}
     transcripts.export,  # GET /api/v1/audioscribe/sessions/{id}/export
+    jobs.list_jobs,  # GET /api/v1/jobs
     jobs.get_job,  # GET /api/v1/jobs/{id}
     jobs.cancel_job,  # POST /api/v1/jobs/{id}/cancel
     recordings.list_devices,  # GET /api/v1/recordings/devices
@@ -113,6 +127,7 @@ def create(
             DefineMiddleware(Authentication, exclude="^/schema", exclude_from_auth_key="open"),
         ],
         exception_handlers=problems.HANDLERS,
+        before_send=[guard],
         state=State({"metrics": metrics.Metrics()}),
         openapi_config=openapi.document(),
         logging_config=None,

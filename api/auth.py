@@ -23,6 +23,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.middleware import AbstractAuthenticationMiddleware, AuthenticationResult
 from litestar.openapi import ResponseSpec
 
+from api import cookie
 from api.attempts import Attempts
 from api.listen.credentials import bearer_of
 from api.openapi import refusal
@@ -31,11 +32,13 @@ from appliance.store import keys
 from appliance.store.database import Database
 from appliance.store.entities import now
 from appliance.store.keys import SCOPES, Caller
+from appliance.tokens import PageTokens
 
 log = logging.getLogger(__name__)
 Connection = ASGIConnection[Any, Any, Any, Any]
 CACHE_S = 1.0  # how long a revoked key may go on
 MAX_CACHED = 1000
+ANY = "any"  # in place of a scope: whichever the key has
 DEEPGRAM = "deepgram"  # routes whose clients say "Token KEY" too
 
 
@@ -45,8 +48,8 @@ class Authenticator:
     When a key was used is kept in memory, and written by the clock.
     """
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, page_tokens: PageTokens) -> None:
+        self._database, self._page_tokens = database, page_tokens
         self._lock = threading.Lock()
         self._known: dict[str, tuple[float, Caller]] = {}
         self._last_used: dict[str, datetime] = {}
@@ -70,6 +73,19 @@ class Authenticator:
             caller = known[1]
         with self._lock:
             self._last_used[caller.key_id] = now()
+        return caller
+
+    async def signed_in(self, token: str) -> Caller | None:
+        """Return who the token of a cookie stands for, None if it is not valid."""
+
+        def look_up() -> Caller | None:
+            with self._database.read() as session:
+                return self._page_tokens.caller(session, token)
+
+        caller = await anyio.to_thread.run_sync(look_up)
+        if caller is not None:
+            with self._lock:
+                self._last_used[caller.key_id] = now()
         return caller
 
     def write_last_used(self) -> None:
@@ -97,8 +113,9 @@ class Authentication(AbstractAuthenticationMiddleware):
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
         """Return the caller; 401 without a valid key, with one message for every reason.
 
-        A WebSocket's handler asks by itself: it refuses in a way of its own. Routes with `tokens`
-        take the box's own tokens too.
+        A WebSocket's handler asks by itself: it refuses in a way of its own, and takes no cookie.
+        Routes with `tokens` take the box's own tokens too. A cookie counts only where there is no
+        Authorization, and is no guess at a key: nobody is slowed down for it.
         """
         if connection.scope["type"] == ScopeType.WEBSOCKET:
             return AuthenticationResult(user=None, auth=None)
@@ -110,6 +127,8 @@ class Authentication(AbstractAuthenticationMiddleware):
             if caller is None and connection.route_handler.opt.get("tokens"):
                 box = connection.app.state.box
                 caller = await anyio.to_thread.run_sync(bearer_of, box, key.strip())
+        if "Authorization" not in connection.headers:
+            caller = await keeper_of_cookie(connection)
         if caller is None:
             if key:
                 slow_down(connection)
@@ -118,6 +137,16 @@ class Authentication(AbstractAuthenticationMiddleware):
                 "make one with scribebox keys create"
             )
         return AuthenticationResult(user=caller, auth=caller.key_id)
+
+
+async def keeper_of_cookie(connection: Connection) -> Caller | None:
+    """Return who has signed in on the page, None if nobody has; 403 if another site asks."""
+    token = connection.cookies.get(cookie.NAME)
+    if not token:
+        return None
+    cookie.refuse_foreign(connection, unsaid=cookie.is_safe(connection))
+    authenticator: Authenticator = connection.app.state.authenticator
+    return await authenticator.signed_in(token)
 
 
 def address_of(connection: Connection) -> str:
@@ -147,16 +176,16 @@ def needs(
     surface: str = "",
     **refusals: str,
 ) -> dict[str, Any]:
-    """Return what a handler takes to be for callers with that scope only.
+    """Return what a handler takes to be for callers with that scope only, or with ANY.
 
     `refusals` are further ones it may answer with, such as `_404="There is no such job."`,
     `also` answers that are none, `surface` whose manners it has, if not the box's own.
     """
-    if scope not in SCOPES:
+    if scope not in (*SCOPES, ANY):
         raise ValueError(f"no such scope: {scope}")
 
     def guard(connection: Connection, _: BaseRouteHandler) -> None:
-        if not connection.user.may(scope):
+        if scope != ANY and not connection.user.may(scope):
             raise PermissionDeniedException(f"The key lacks the scope {scope}.")
 
     return {
@@ -166,7 +195,7 @@ def needs(
         "responses": {
             400: refusal("A parameter can't be accepted."),
             401: refusal("There is no valid key."),
-            403: refusal(f"The key lacks the scope {scope}."),
+            403: refusal(LACKING if scope == ANY else f"The key lacks the scope {scope}."),
             429: refusal("There were too many wrong keys from this address."),
             503: refusal("The database is busy or can't be written; try again."),
             **{int(status[1:]): refusal(meaning) for status, meaning in refusals.items()},
@@ -175,4 +204,5 @@ def needs(
     }
 
 
+LACKING = "The cookie came with a request that the page of this box did not make."
 OPEN: dict[str, Any] = {"opt": {"open": True}, "security": [{}]}

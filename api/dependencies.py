@@ -13,6 +13,7 @@ NAMES = (
     "deliverer",  # scheduler.delivery.Deliverer
     "destinations",  # scheduler.destinations.Destinations
     "links",  # api.links.Links
+    "remote",  # api.listen.remote.Remote
 )
 
 

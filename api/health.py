@@ -17,6 +17,7 @@ from api.auth import OPEN
 from api.health_schemas import Check, Health, LastRun
 from api.threads import monitoring
 from appliance.box import Box
+from appliance.standby import Standby
 from appliance.store import deliveries, figures
 from appliance.store.database import Database
 from appliance.store.endpoints import FAILING, GONE
@@ -91,6 +92,7 @@ def examine(
         "database": lambda: database(box.database),
         "disk": lambda: disk(box),
         "engine": lambda: engine(box),
+        "failover": lambda: failover(box.standby),
         "microphone": lambda: microphone(box),
         "scheduler": lambda: scheduler(clock),
         "webhooks": lambda: webhooks(box.database, sender),
@@ -142,6 +144,26 @@ def engine(box: Box) -> Check:
     if box.worker.busy_s > STUCK_S:
         return Check(DEGRADED, f"it has been at one window for {box.worker.busy_s:.0f} s")
     return Check(OK, None if box.worker.state == "ready" else "the model is being loaded")
+
+
+def failover(standby: Standby) -> Check:
+    """Ask who hears recordings and files; that the cloud does is worth a look."""
+    mode = standby.options.mode
+    if not standby.on:
+        return Check(OK, "never: nothing leaves the box")
+    if not standby.alive:
+        return Check(FAILED, f"{mode}, but nobody decides any more; restart the box")
+    if standby.options.cloud is None:
+        return Check(DEGRADED, f"{mode}, but there is no key: the cloud hears nothing")
+    decisions = standby.decisions
+    in_vain = sorted({str(one.hindrance) for one in decisions if one.hindrance is not None})
+    causes = sorted({str(one.cause) for one in decisions if one.to_cloud})
+    if in_vain:
+        return Check(DEGRADED, f"{mode}; the box is in need, the cloud hears nothing: {in_vain[0]}")
+    if causes:
+        return Check(DEGRADED, f"{mode}; the cloud hears for the box: {', '.join(causes)}")
+    last = f"; the last time: {standby.last_cause}" if standby.last_cause is not None else ""
+    return Check(OK, f"{mode}; the box hears by itself{last}")
 
 
 def microphone(box: Box) -> Check:

@@ -1,5 +1,6 @@
-"""Transcription jobs over HTTP: how far one is, and giving one up."""
+"""Transcription jobs over HTTP: which there are, how far one is, and giving one up."""
 
+import msgspec
 from litestar import get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath
@@ -7,14 +8,34 @@ from sqlmodel import Session
 
 from api.auth import needs
 from api.schemas import Job as JobSchema
+from api.schemas import ListedJob
 from api.threads import threaded, writing
 from appliance.box import Box
 from appliance.store import jobs
 from appliance.store.entities import Job, JobState
 from appliance.store.keys import Caller
+from appliance.store.sessions import timestamp
 
 PATH = "/api/v1/jobs"
 MISSING = "There is no such job."
+
+
+@get(PATH, operation_id="listJobs", **needs("sessions:read"), tags=["jobs"])
+@threaded
+def list_jobs(box: NamedDependency[Box], caller: NamedDependency[Caller]) -> list[ListedJob]:
+    """Return the jobs that wait or run and those that ended within a day, the newest first.
+
+    The latest 100 of them.
+    """
+    with box.database.read() as session:
+        return [
+            ListedJob(
+                **msgspec.structs.asdict(described(session, job)),
+                title=title,
+                created_at=timestamp(job.created_at),
+            )
+            for job, title in jobs.recent(session, caller.account_id)
+        ]
 
 
 @get(

@@ -13,6 +13,7 @@ from api.auth import Authenticator
 from api.closing import Closing
 from api.links import Links
 from api.listen.connections import Connections
+from api.listen.remote import Remote
 from appliance import box as appliance
 from appliance.box import Box
 from appliance.countdown import STOP_S, Countdown
@@ -57,11 +58,13 @@ async def start(app: Litestar, settings: Settings, url: str, stack: AsyncExitSta
     box = await anyio.to_thread.run_sync(running.__enter__)
     in_thread(stack, running.__exit__, None, None, None)
     await anyio.to_thread.run_sync(recovery.recover, box.database, box.recorder)
-    app.state.box, app.state.authenticator = box, Authenticator(box.database)
+    app.state.box = box
+    app.state.authenticator = Authenticator(box.database, box.page_tokens)
     app.state.closing, app.state.links = Closing(), Links(settings)
     app.state.connections = Connections(box.database)
     own = this_machine(urlsplit(url).port or settings.port)
     app.state.destinations = Destinations(settings.webhook_allow, own)
+    app.state.remote = Remote(settings.listen_url_hosts, own, settings.upload_limit_bytes)
     deliverer = Deliverer(box.database, Sender(app.state.destinations), box.webhook_secrets)
     app.state.deliverer = await anyio.to_thread.run_sync(deliverer.start)
     in_thread(stack, lambda: deliverer.stop(min(DELIVERIES_S, countdown.left_s())))

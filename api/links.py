@@ -6,6 +6,7 @@ the address at which the connection came in is used. `public_url` comes before b
 
 import re
 from typing import Any
+from urllib.parse import urlsplit
 
 from litestar.connection import ASGIConnection
 
@@ -31,6 +32,12 @@ class Links:
         """Return the ws(s) address of a path."""
         scheme, _, rest = self._base(connection).partition("://")
         return f"{SOCKETS[scheme]}://{rest}{path}"
+
+    def origins(self, connection: ASGIConnection[Any, Any, Any, Any]) -> set[str]:
+        """Return the origins (RFC 6454) at which a browser may have this box's page open."""
+        called = f"{connection.scope['scheme']}://{connection.headers.get('Host', '').lower()}"
+        public = urlsplit(self._public or "")
+        return {called, f"{public.scheme}://{public.netloc}".lower()} - {"://"}
 
     def _base(self, connection: ASGIConnection[Any, Any, Any, Any]) -> str:
         if self._public:

@@ -55,6 +55,7 @@ class Metrics:
             "duties": lambda: box_metrics.duties(clock),
             "capture": lambda: sound_metrics.capture(box.recorder),
             "engine": lambda: sound_metrics.engine(box.worker),
+            "failover": lambda: sound_metrics.failover(box.standby),
             "listen": lambda: listen_metrics.listen(box.listeners),
             "webhooks": lambda: webhook_metrics.stored(box.database),
         }

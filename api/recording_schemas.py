@@ -27,11 +27,21 @@ class Gap(msgspec.Struct, rename="camel"):
     cause: str
 
 
+class Failover(msgspec.Struct, rename="camel"):
+    """Whether the cloud hears it now (`active`), why (or why not, though the box is in need): see
+    the README; and how much of it the cloud has heard."""
+
+    active: bool
+    reason: str | None
+    cloud_seconds: float
+
+
 class Recording(msgspec.Struct, rename="camel"):
     """A recording: recording, finishing, done, recovered or failed; `level` in dBFS."""
 
     id: int
     state: str
+    title: str
     device: str
     started_at: str
     elapsed_seconds: float
@@ -41,6 +51,7 @@ class Recording(msgspec.Struct, rename="camel"):
     level: float | None
     alarms: list[str]
     session_id: int | None
+    failover: Failover
 
 
 class Device(msgspec.Struct, rename="camel"):

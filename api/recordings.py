@@ -8,7 +8,7 @@ from litestar.params import FromPath, JSONBody
 
 from api.auth import needs
 from api.openapi import refusal
-from api.recording_schemas import Device, Gap, NewRecording, Recording
+from api.recording_schemas import Device, Failover, Gap, NewRecording, Recording
 from api.threads import recording, threaded
 from api.uploads import Wishes
 from appliance.box import Box
@@ -125,6 +125,7 @@ def public(status: Status) -> Recording:
     return Recording(
         id=status.id,
         state=str(status.state),
+        title=status.title,
         device=status.device,
         started_at=timestamp(status.started_at),
         elapsed_seconds=round(status.elapsed_seconds, 3),
@@ -134,6 +135,11 @@ def public(status: Status) -> Recording:
         level=floored(status.level),
         alarms=list(status.alarms),
         session_id=status.session_id,
+        failover=Failover(
+            status.failover.active,
+            status.failover.reason,
+            round(status.failover.cloud_seconds, 3),
+        ),
     )
 
 

@@ -47,6 +47,13 @@ class Job(msgspec.Struct, rename="camel"):
     error: str | None
 
 
+class ListedJob(Job, rename="camel", kw_only=True):
+    """The same with the title of what it makes ("" until it has one), and when it came."""
+
+    title: str
+    created_at: str
+
+
 class Word(msgspec.Struct, rename="camel"):
     """A word and when it was said, in seconds."""
 
@@ -57,7 +64,10 @@ class Word(msgspec.Struct, rename="camel"):
 
 
 class Segment(msgspec.Struct, rename="camel", omit_defaults=True):
-    """A stretch of speech; `reason` is there if a gate held its text back."""
+    """A stretch of speech; `reason` is there if a gate held its text back.
+
+    `engine_reason` says why it wasn't the engine of the box, null if it was.
+    """
 
     start: float
     end: float
@@ -65,6 +75,7 @@ class Segment(msgspec.Struct, rename="camel", omit_defaults=True):
     words: list[Word]
     confidence: float
     engine: str
+    engine_reason: str | None
     reason: str | None = None
 
 
@@ -78,6 +89,13 @@ class Timed(msgspec.Struct, rename="camel", omit_defaults=True):
     segments: list[Segment]
     suppressed: list[Segment]
     warning: str | None = None
+
+
+class Peaks(msgspec.Struct, rename="camel"):
+    """The outline of audio: the largest amplitude of each slice, 0 to 100 % of full scale."""
+
+    duration_seconds: float
+    points: list[int]
 
 
 class Replacement(msgspec.Struct, rename={"heard": "from", "meant": "to"}):

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
+from api.cut_off import CutOff
+from api.handshakes import Handshakes
 from api.head import Head
 from api.hosts import AllowedHosts, host_of, own_names
 from api.listen.protocol import Protocol
@@ -67,7 +69,12 @@ def configuration(
 ) -> uvicorn.Config:
     """Return how uvicorn is to serve the app; it logs nothing itself, least of all URLs."""
     return Configuration(
-        Head(Counted(AllowedHosts(app, own_names(settings)), app.state.metrics.requests)),
+        Head(
+            Counted(
+                CutOff(AllowedHosts(Handshakes(app), own_names(settings))),
+                app.state.metrics.requests,
+            )
+        ),
         http="httptools",  # uploads: half the time of h11, so others wait half as long
         log_config=None,
         access_log=False,

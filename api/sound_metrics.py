@@ -7,6 +7,7 @@ from prometheus_client.core import Metric
 
 from api.families import counter, counters, fact, gauge, gauges, histogram
 from appliance.recorder import Recorder
+from appliance.standby import Standby
 from engine.worker import Worker
 
 ALARMS = ("silent", "clipping", "deviceLost")
@@ -84,4 +85,26 @@ def engine(worker: Worker) -> Iterable[Metric]:
     )
     yield histogram(
         "engine_wait_seconds", "Time windows waited for their turn.", work.waits, "priority"
+    )
+
+
+def failover(standby: Standby) -> Iterable[Metric]:
+    """Yield what the cloud has heard for the box, and for how many it does so now."""
+    told, decisions = standby.tally.now(), standby.decisions
+    yield gauge(
+        "failover_active",
+        "Takes and files heard by the cloud.",
+        sum(decision.to_cloud for decision in decisions),
+    )
+    yield counters(
+        "failover_seconds", "Sound that the cloud heard for the box.", "reason", told.seconds
+    )
+    yield counters(
+        "failover_requests", "Stretches that the cloud was sent.", "outcome", told.requests
+    )
+    yield counters(
+        "failover_failures",
+        "Times that a take or a file needed the cloud and could not have it.",
+        "reason",
+        told.hindered,
     )

@@ -18,9 +18,10 @@ from anyio.lowlevel import RunVar
 P = ParamSpec("P")
 T = TypeVar("T")
 WRITERS, DECODERS, MICROPHONES = "writers", "decoders", "microphones"
-TESTERS, MONITORS, LISTENERS = "testers", "monitors", "listeners"
+TESTERS, MONITORS, LISTENERS, OUTLINES = "testers", "monitors", "listeners", "outlines"
 # beside the 40 that AnyIO has for all others
 THREADS = {WRITERS: 16, DECODERS: 4, MICROPHONES: 6, TESTERS: 16, MONITORS: 4, LISTENERS: 16}
+THREADS |= {OUTLINES: 2}  # each has a file decoded for it
 _limiters: RunVar[dict[str, CapacityLimiter]] = RunVar("limiters")
 
 

@@ -63,17 +63,24 @@ async def get_audio(
     caller: NamedDependency[Caller],
 ) -> Response[Any]:
     """Return the recording as it came, or one range of it."""
+    row = await anyio.to_thread.run_sync(audio_of, box, caller.account_id, session_id)
+    return await sent(request, box, row)
 
-    def look_up() -> SessionRow:
-        with box.database.read() as session:
-            return sessions.get(session, caller.account_id, session_id)
 
-    row = await anyio.to_thread.run_sync(look_up)
+def audio_of(box: Box, account_id: int, session_id: int) -> SessionRow:
+    """Return a session of the account that has audio; it reads the database."""
+    with box.database.read() as session:
+        row = sessions.get(session, account_id, session_id)
     if row.audio_path is None:
         raise NotFound(f"session {session_id} has no audio")
+    return row
+
+
+async def sent(request: Request[Any, Any, Any], box: Box, row: SessionRow) -> Response[Any]:
+    """Return the audio of a session, or the range that is asked for."""
     media_type = row.audio_type or BYTES
     name = f"session-{row.id}{stored_file.EXTENSIONS.get(media_type, '')}"
-    path = box.folder.path / row.audio_path
+    path = box.folder.path / str(row.audio_path)
     return await stored_file.answer(request, path, media_type, name, row.audio_sha256)
 
 

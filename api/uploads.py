@@ -121,7 +121,7 @@ async def upload(
                 language=wishes.get("language") or None,
             )
         )
-    if wait and await closing.before(ended(box, job_id)):
+    if wait and await closing.before(ended(box, caller.account_id, job_id)):
         return await anyio.to_thread.run_sync(outcome, box, caller, job_id)
     return accepted(job_id)
 
@@ -132,7 +132,12 @@ def accepted(job_id: int) -> Response[Accepted]:
     return Response(Accepted(job_id, status_url), status_code=202, headers={"Location": status_url})
 
 
-async def ended(box: Box, job_id: int) -> None:
+def can_be_done(box: Box, account_id: int) -> bool:
+    """Tell whether there is somebody to hear a file: the engine, or the cloud in place of it."""
+    return box.worker.failure is None or box.standby.hears(account_id)
+
+
+async def ended(box: Box, account_id: int, job_id: int) -> None:
     """Wait until a job has ended, or can't be done now; holds no thread meanwhile."""
     loop, over = asyncio.get_running_loop(), asyncio.Event()
 
@@ -149,7 +154,9 @@ async def ended(box: Box, job_id: int) -> None:
     try:
         if await anyio.to_thread.run_sync(has_ended):
             return
-        while not over.is_set() and box.worker.failure is None:  # then it waits for a better start
+        while not over.is_set():
+            if not await anyio.to_thread.run_sync(can_be_done, box, account_id):
+                return  # it waits for a better start
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(over.wait(), LOOK_S)
     finally:

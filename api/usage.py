@@ -1,7 +1,8 @@
 """Usage and limits of the transcribe API: `/v1/transcribe/usage`.
 
-The figures are those of dictations. Minutes are rounded to two decimals; the cost is an estimate
-by the price table, in its currency, rounded to four.
+Counts, words and minutes are those of dictations. Minutes are rounded to two decimals. The cost is
+an estimate by the price table, in its currency, rounded to four: of dictations, and of what the
+cloud heard for the box.
 """
 
 from typing import Annotated, Any
@@ -58,10 +59,11 @@ def get_usage(
         zone = periods.zone_of(account.timezone if timezone is None else timezone)
         asked = periods.last_months(zone, now(), months)
         found = usage.sums(session, caller.account_id, usage.DICTATION, asked)
+        backed = usage.sums(session, caller.account_id, usage.FAILOVER, asked)
     currency = box.settings.prices.currency
     rows = [
-        MonthOfUsage(month=period.label, **figures(sums, currency))
-        for period, sums in zip(asked, found, strict=True)
+        MonthOfUsage(month=period.label, **figures(sums, cloud, currency))
+        for period, sums, cloud in zip(asked, found, backed, strict=True)
     ]
     return UsageByMonth(account.plan, rows)
 
@@ -81,10 +83,11 @@ def get_daily_usage(
         zone = periods.zone_of(account.timezone if timezone is None else timezone)
         asked = periods.last_days(zone, now(), days)
         found = usage.sums(session, caller.account_id, usage.DICTATION, asked)
+        backed = usage.sums(session, caller.account_id, usage.FAILOVER, asked)
     currency = box.settings.prices.currency
     rows = [
-        DayOfUsage(date=period.label, **figures(sums, currency))
-        for period, sums in zip(asked, found, strict=True)
+        DayOfUsage(date=period.label, **figures(sums, cloud, currency))
+        for period, sums, cloud in zip(asked, found, backed, strict=True)
     ]
     return UsageByDay(account.plan, zone.key, rows)
 
@@ -112,12 +115,12 @@ def check_limit(
     )
 
 
-def figures(sums: usage.Sums, currency: str) -> dict[str, Any]:
-    """Return the sums of a period as clients see them."""
+def figures(sums: usage.Sums, backed: usage.Sums, currency: str) -> dict[str, Any]:
+    """Return the sums of a period as clients see them; `backed` is what the cloud heard."""
     return {
         "dictation_count": sums.events,
         "audio_minutes": round(sums.audio_ms / MS_PER_MINUTE, 2),
         "word_count": sums.words,
-        "estimated_cost": round(sums.cost_micros / MICROS, 4),
+        "estimated_cost": round((sums.cost_micros + backed.cost_micros) / MICROS, 4),
         "currency": currency,
     }

@@ -14,17 +14,19 @@ from appliance.direct import Direct
 from appliance.history_audio import HistoryAudio
 from appliance.listeners import Listeners
 from appliance.recorder import Recorder, RecorderOptions
-from appliance.secret import LOCAL_TOKENS, SIGNED_URLS, WEBHOOK_SECRETS
+from appliance.secret import LOCAL_TOKENS, PAGE_TOKENS, SIGNED_URLS, WEBHOOK_SECRETS
 from appliance.secret import load as load_secret
 from appliance.settings import Settings
 from appliance.signatures import Signatures
+from appliance.standby import Standby, StandbyOptions
 from appliance.store import jobs, migrations
 from appliance.store.database import Database
-from appliance.tokens import LocalTokens
+from appliance.tokens import LocalTokens, PageTokens
 from appliance.uploads import Uploads
 from appliance.vendor import Vendor
 from appliance.webhook_secrets import WebhookSecrets
-from engine.deepgram import Cloud
+from engine.cloud import Cloud
+from engine.failover import Mode
 from engine.hardware import Hardware
 from engine.models import Shelf
 from engine.whisper import Whisper, check_language
@@ -41,6 +43,7 @@ class Box:
     folder: DataFolder
     database: Database
     worker: Worker
+    standby: Standby
     uploads: Uploads
     direct: Direct
     listeners: Listeners
@@ -48,6 +51,7 @@ class Box:
     history_audio: HistoryAudio
     signatures: Signatures
     tokens: LocalTokens
+    page_tokens: PageTokens
     vendor: Vendor
     webhook_secrets: WebhookSecrets
     new_admin_key: str | None  # in plain, at the first start only
@@ -103,13 +107,17 @@ def running(settings: Settings, url: str, countdown: Countdown | None = None) ->
         worker = engine(settings).start()
         stack.callback(lambda: worker.stop(countdown.left_s()))
         audio = AudioFolder(folder.audio, settings.upload_limit_bytes, settings.disk_refuse_bytes)
-        uploads = Uploads(database, audio, worker, settings.language)
+        standby = Standby(database, worker, standby_options(settings)).start()
+        stack.callback(lambda: standby.stop(countdown.left_s()))
+        uploads = Uploads(database, audio, worker, settings.language, standby)
         welcome.say_hello(database, uploads)
         uploads.start()
         stack.callback(lambda: uploads.stop(countdown.left_s()))
         direct = direct_of(settings, folder, worker)
         stack.callback(direct.close)
-        recorder = Recorder(database, worker, audio, folder.recordings, recorder_options(settings))
+        recorder = Recorder(
+            database, worker, audio, folder.recordings, recorder_options(settings), standby
+        )
         stack.callback(lambda: recorder.close(countdown.left_s()))
         secret = load_secret(folder.secret)
         tokens = LocalTokens(secret.key(LOCAL_TOKENS))
@@ -118,6 +126,7 @@ def running(settings: Settings, url: str, countdown: Countdown | None = None) ->
             folder=folder,
             database=database,
             worker=worker,
+            standby=standby,
             uploads=uploads,
             direct=direct,
             listeners=Listeners(),
@@ -126,6 +135,7 @@ def running(settings: Settings, url: str, countdown: Countdown | None = None) ->
             signatures=Signatures(secret.key(SIGNED_URLS)),
             webhook_secrets=WebhookSecrets(secret.key(WEBHOOK_SECRETS)),
             tokens=tokens,
+            page_tokens=PageTokens(secret.key(PAGE_TOKENS)),
             vendor=Vendor(database, tokens, settings.plans, cloud_of(settings)),
             new_admin_key=new_admin_key,
         )
@@ -145,6 +155,17 @@ def recorder_options(settings: Settings) -> RecorderOptions:
         language=settings.language,
         refuse_bytes=settings.disk_refuse_bytes,
         capture=CaptureOptions(settings.journal_sync_ms, settings.disk_stop_bytes),
+    )
+
+
+def standby_options(settings: Settings) -> StandbyOptions:
+    """Return what the settings say about the cloud behind the box."""
+    return StandbyOptions(
+        mode=Mode(settings.failover),
+        lag_seconds=settings.failover_lag_seconds,
+        cloud=cloud_of(settings),
+        plans=settings.plans,
+        prices=settings.prices,
     )
 
 

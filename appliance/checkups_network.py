@@ -18,7 +18,8 @@ from appliance.data_folder import DataFolder
 from appliance.finding import Finding, failed, ok, warning
 from appliance.self_signed import CERT, KEY
 from appliance.settings import LOOPBACK, Settings
-from engine.deepgram import Cloud, grant
+from engine.cloud import Cloud
+from engine.deepgram import grant
 from engine.errors import CloudRefused, CloudUnreachable
 
 SOON_DAYS = 14
@@ -104,6 +105,9 @@ def described(found: Certificate, days: int) -> str:
 
 def cloud(settings: Settings) -> Finding:
     """Ask Deepgram for a token, if there is a key to ask with."""
+    if settings.deepgram_api_key is None and settings.failover != "never":
+        said = f"failover is {settings.failover}, but there is no key: the cloud hears nothing"
+        return warning("cloud", said, "set SCRIBEBOX_DEEPGRAM_API_KEY, or SCRIBEBOX_FAILOVER=never")
     if settings.deepgram_api_key is None:
         return ok("cloud", "no key of Deepgram's: everything is heard on this machine")
     asked = Cloud(settings.deepgram_url, settings.deepgram_api_key.get_secret_value())

@@ -17,7 +17,7 @@ from pathlib import Path
 from appliance import notes, periods
 from appliance.audio_folder import PART, AudioFolder
 from appliance.capturing import Capturing
-from appliance.hearing import NO_ENGINE, NO_TEXT
+from appliance.engines import NO_ENGINE, NO_TEXT, cloud_warning, main_engine
 from appliance.store import accounts, recordings, sessions, vocabulary
 from appliance.store.database import Database
 from appliance.store.entities import Recording, RecordingState, SessionRow
@@ -133,10 +133,10 @@ class Finishing:
         )
 
     def _engine(self, segments: list[Segment]) -> str:
-        """Return the label of the engine that heard; if nothing was said, of the one there is."""
-        heard = [segment.engine for segment in segments if segment.engine != NO_ENGINE]
-        if heard:
-            return heard[-1]
+        """Return the label of the engine that heard most; or of the one there is."""
+        heard = main_engine(segments)
+        if heard is not None:
+            return heard
         return self._worker.model(0).model.label if self._worker.state == "ready" else NO_ENGINE
 
     def _fail(self, recording_id: int) -> None:
@@ -166,7 +166,7 @@ def name_of(recording_id: int) -> str:
 
 
 def warning_of(gaps: list[dict[str, object]], segments: list[Segment]) -> str | None:
-    """Return what is missing, in words; None if nothing is."""
+    """Return what is missing, and what was heard elsewhere, in words; None if nothing is."""
     said = []
     if gaps:
         missing = sum(float(str(gap["seconds"])) for gap in gaps)
@@ -175,4 +175,6 @@ def warning_of(gaps: list[dict[str, object]], segments: list[Segment]) -> str | 
     without = sum(segment.suppressed == NO_TEXT for segment in segments)
     if without:
         said.append(f"{without} stretches have no text: the engine failed at them")
+    if sent := cloud_warning(segments):
+        said.append(sent)
     return "; ".join(said) or None

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from appliance.engines import NO_ENGINE, NO_TEXT
+from appliance.lane import Lane
 from appliance.partials import Line, Partials
 from appliance.store import recordings, sessions, vocabulary
 from appliance.store.database import Database
@@ -34,17 +36,24 @@ AHEAD = 4  # utterances queued at the engine
 READ_SAMPLES = 2 * SAMPLE_RATE
 READS = 30  # at once: a minute of sound, a fifth of a second of work
 SILENCE_SAMPLES = 60 * SAMPLE_RATE
-NO_ENGINE, NO_TEXT = "none", "engine error"
 WARM_UP_CHUNKS = 125  # 4 s heard again after a restart, so that the detector knows the room
 
 
 class Hearing:
     """Hear one take; call `listen` and `collect` again and again from one thread."""
 
-    def __init__(self, database: Database, worker: Worker, folder: Path, row: Recording) -> None:
+    def __init__(
+        self,
+        database: Database,
+        worker: Worker,
+        folder: Path,
+        row: Recording,
+        lane: Lane | None = None,
+    ) -> None:
         assert row.id is not None
         self._id, self._session_id, self._account_id = row.id, row.session_id, row.account_id
         self._database, self._worker, self._folder = database, worker, folder
+        self._lane = lane  # text comes by it, if there is one; else of the worker alone
         self._language, self._profile = row.language, PROFILES[row.profile]
         # a power cut may have taken sound whose text is here: what comes now is new all the same
         self._settled = min(row.settled_samples, JournalReader(folder).samples)
@@ -60,6 +69,8 @@ class Hearing:
         self._queue: deque[tuple[Utterance, Ticket]] = deque()
         self._again: int | None = None  # where the utterance began that was tried a second time
         self._rewind()
+        if lane is not None:
+            lane.lag_s = self._lag_s
 
     def _rewind(self) -> None:
         """Go back to what is settled, and hear on from there."""
@@ -85,6 +96,15 @@ class Hearing:
             return max(self._settled, self._uttered[0].start_sample)
         return max(self._settled, self._segmenter.settled)
 
+    def _lag_s(self) -> float:
+        """Return how much sound came after what was said first of all that has no text yet."""
+        ended = self._reader.position
+        with contextlib.suppress(IndexError):
+            ended = self._uttered[0].end_sample
+        with contextlib.suppress(IndexError):
+            ended = self._queue[0][0].end_sample
+        return max(0, self._reader.samples - ended) / SAMPLE_RATE
+
     @property
     def done(self) -> bool:
         """Tell whether the stream was flushed, and all of it is committed."""
@@ -95,9 +115,14 @@ class Hearing:
         try:
             return self._listen()
         except Exception:
-            if self._worker.failure is None:
+            if not self._waits_for_model:
                 self._rewind()  # whatever was read and not handed on is read again
             raise
+
+    @property
+    def _waits_for_model(self) -> bool:
+        """Tell whether nothing can be heard before another start."""
+        return self._lane is None and self._worker.failure is not None
 
     def _listen(self) -> bool:
         if self._detector is None:
@@ -182,10 +207,14 @@ class Hearing:
             if not self._uttered:
                 return True
             utterance = self._uttered[0]
-            ticket = self._worker.submit(utterance.samples, self._request(), Priority.LIVE)
+            ticket = self._due(utterance, self._request())
             self._queue.append((utterance, ticket))
             self._uttered.popleft()
         return False
+
+    def _due(self, utterance: Utterance, request: Request) -> Ticket:
+        hearer = self._lane or self._worker
+        return hearer.submit(utterance.samples, request, Priority.LIVE)
 
     def _request(self, quick: bool = False) -> Request:
         with self._database.read() as session:
@@ -206,13 +235,12 @@ class Hearing:
         except Cancelled:
             raise
         except Exception as error:
-            if self._worker.failure is not None:
+            if self._waits_for_model:
                 raise
             log.error("recording %d, at %d ms: no text (%s)", self._id, offset_ms, error)
             if self._again != utterance.start_sample:
                 self._again = utterance.start_sample
-                again = self._worker.submit(utterance.samples, ticket.request, Priority.LIVE)
-                self._queue[0] = (utterance, again)
+                self._queue[0] = (utterance, self._due(utterance, ticket.request))
                 return None
             end_ms = utterance.end_sample * 1000 // SAMPLE_RATE
             return [Segment(offset_ms, end_ms, "", (), NO_ENGINE, 0.0, NO_TEXT)]
@@ -232,7 +260,12 @@ class Hearing:
                 last = recordings.append_event(session, row, recordings.SEGMENT, told)
             row.settled_samples, row.mid_speech = utterance.end_sample, utterance.continues
             row.language = self._language
+            charge = self._lane.charge(session, self._session_id) if self._lane else None
+            if charge is not None:
+                row.cloud_ms += charge.audio_ms
             session.add(row)
+        if charge is not None:
+            charge.settle()
         self._settled, self._mid_speech = utterance.end_sample, utterance.continues
         self._last_event = last
         self.on_text(utterance.end_sample)

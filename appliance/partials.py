@@ -94,7 +94,9 @@ class Partials:
         settled = agreement.settle(words)
         if spelled(settled) == spelled(words):
             return segments
-        return [joined(settled, segments[0].engine if segments else self._label, language)]
+        made = joined(settled, segments[0].engine if segments else self._label, language)
+        reason = segments[0].engine_reason if segments else None
+        return [replace(made, engine_reason=reason)]
 
     def commit(self, utterance: Utterance, language: str | None) -> None:
         """Clear the line, but for what was said after a cut: the text is there."""

@@ -18,6 +18,7 @@ from appliance.finishing import Finishing
 from appliance.hearing import PROFILES
 from appliance.microphones import Microphones
 from appliance.recording_status import Status, status_of
+from appliance.standby import Standby
 from appliance.store import recordings, sessions
 from appliance.store.database import Database
 from appliance.store.entities import Recording, RecordingState, Source
@@ -53,9 +54,11 @@ class Recorder:
         audio: AudioFolder,
         folder: Path,
         options: RecorderOptions,
+        standby: Standby | None = None,
     ) -> None:
         self.folder, self.tally, self.microphones = folder, CaptureTally(), Microphones()
         self._database, self._worker, self.options = database, worker, options
+        self._standby = standby
         self._finishing = Finishing(database, worker, audio)
         self._takes: dict[int, Take] = {}
         self._closing = False
@@ -152,7 +155,15 @@ class Recorder:
         """Start a take for a recording that has none; `forsaken`: it is over, nobody ended it."""
         assert row.id is not None
         self._takes = {number: one for number, one in self._takes.items() if not one.over.is_set()}
-        take = Take(self._database, self._worker, self._finishing, capturing, row, self.tally)
+        take = Take(
+            self._database,
+            self._worker,
+            self._finishing,
+            capturing,
+            row,
+            self.tally,
+            self._standby,
+        )
         if forsaken:
             take.end(forsaken=True)
         self._takes[row.id] = take

@@ -8,6 +8,7 @@ from sqlmodel import Session
 from appliance.store import recordings
 from appliance.store.entities import Recording, RecordingState, SessionRow
 from appliance.take import Take
+from engine.failover import BOX
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +21,15 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Failover:
+    """Whether the cloud hears it now; why, or why it can't though it should; how much it heard."""
+
+    active: bool
+    reason: str | None
+    cloud_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """What is known of a recording; `level` in dBFS while it runs, `session_id` once it is there.
 
@@ -29,6 +39,7 @@ class Status:
 
     id: int
     state: str
+    title: str  # as it was begun, or of its session
     device: str
     started_at: datetime
     elapsed_seconds: float
@@ -38,6 +49,7 @@ class Status:
     level: float | None
     alarms: tuple[str, ...]
     session_id: int | None
+    failover: Failover
 
 
 def status_of(session: Session, row: Recording, take: Take | None) -> Status:
@@ -48,15 +60,18 @@ def status_of(session: Session, row: Recording, take: Take | None) -> Status:
     captured = transcribed = made.captured_seconds
     elapsed, level = made.elapsed_seconds, None
     alarms: tuple[str, ...] = ()
+    decision = BOX
     if take is not None and row.state in recordings.OPEN:
         captured, transcribed = take.captured_seconds, take.transcribed_seconds
         elapsed = take.capturing.elapsed_seconds or captured
+        decision = take.decision
         if row.state is RecordingState.RECORDING:
             level, alarms = take.level, take.alarms
     done = row.state in (RecordingState.DONE, RecordingState.RECOVERED)
     return Status(
         id=row.id,
         state=row.state.value,
+        title=made.title,
         device=row.device,
         started_at=row.started_at,
         elapsed_seconds=elapsed,
@@ -66,4 +81,5 @@ def status_of(session: Session, row: Recording, take: Take | None) -> Status:
         level=level,
         alarms=alarms,
         session_id=row.session_id if done else None,
+        failover=Failover(decision.to_cloud, decision.reason, row.cloud_ms / 1000),
     )

@@ -14,7 +14,7 @@ from appliance.errors import StoreUnusable
 
 SECRET_BYTES = 32
 SIGNED_URLS, LOCAL_TOKENS = "signed urls", "local tokens"
-WEBHOOK_SECRETS = "webhook secrets"
+WEBHOOK_SECRETS, PAGE_TOKENS = "webhook secrets", "page tokens"
 
 
 class BoxSecret:

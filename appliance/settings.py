@@ -118,13 +118,26 @@ class Settings(BaseModel):
     )
     deepgram_api_key: SecretStr | None = allowed(
         None,
-        "key of the Deepgram account that tokens are made with",
+        "key of the Deepgram account that tokens are made with, and that `failover` uses",
         "1 to 512 printable ASCII characters without a space",
     )
     deepgram_url: str = allowed(
         "https://api.deepgram.com",
         "where Deepgram answers",
         "an http or https URL without user name, query and fragment",
+    )
+    failover: Literal["never", "when-behind", "when-down"] = allowed(
+        "never",
+        "when the cloud may hear recordings and uploads in place of the box; behind includes down",
+        "never, when-behind or when-down",
+    )
+    failover_lag_seconds: float = allowed(
+        20.0,
+        "how late text may be, and how long the engine may be at one window, before it is behind",
+        "1 to 3600",
+        ge=1,
+        le=3600,
+        allow_inf_nan=False,
     )
     prices: PriceTable = allowed(
         price_table.BUILT_IN, "what a minute of audio costs, by model", price_table.ALLOWED
@@ -137,6 +150,12 @@ class Settings(BaseModel):
         "addresses that webhooks may reach although they are loopback, link-local, metadata, "
         "CGNAT or the box itself",
         networks.ALLOWED,
+    )
+    listen_url_hosts: tuple[str, ...] = allowed(
+        (),
+        "hosts from which `POST /v1/listen` may fetch a file by its `url`; a name must not stand "
+        "for an address that webhooks may not reach, an address opens itself",
+        "names or addresses, each perhaps with a port, separated by commas",
     )
     retention_audio_days: int = allowed(
         0, "days that audio is kept; 0: for ever", "0 to 36500", ge=0, le=36500
@@ -159,8 +178,9 @@ class Settings(BaseModel):
     )
 
     @field_validator(
-        "port", "threads", "workers", "journal_sync_ms", "upload_limit_bytes", "disk_refuse_bytes",
-        "disk_stop_bytes", "retention_audio_days", "retention_text_days", "backup_keep",
+        "port", "threads", "workers", "journal_sync_ms", "upload_limit_bytes",
+        "disk_refuse_bytes", "disk_stop_bytes", "failover_lag_seconds", "retention_audio_days",
+        "retention_text_days", "backup_keep",
         mode="before",
     )  # fmt: skip
     @classmethod
@@ -169,7 +189,7 @@ class Settings(BaseModel):
             raise ValueError("that is no number")
         return value
 
-    @field_validator("allowed_hosts", "trusted_proxies", mode="before")
+    @field_validator("allowed_hosts", "trusted_proxies", "listen_url_hosts", mode="before")
     @classmethod
     def _split(cls, value: Any) -> Any:
         if isinstance(value, str):
@@ -181,6 +201,15 @@ class Settings(BaseModel):
     def _networks(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for network in value:
             ipaddress.ip_network(network)  # says itself what is wrong
+        return value
+
+    @field_validator("listen_url_hosts")
+    @classmethod
+    def _hosts(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for host in value:
+            if "/" in host:
+                raise ValueError(f"{host!r} is more than a host and a port")
+            urls.checked(f"http://{host}")
         return value
 
     @field_validator("data_dir", "tls_cert", "tls_key", "backup_dir")

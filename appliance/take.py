@@ -17,11 +17,13 @@ from appliance.errors import NotFound
 from appliance.finishing import Finishing
 from appliance.hearing import Hearing
 from appliance.partials import Line
+from appliance.standby import Standby
 from appliance.store import recordings
 from appliance.store.database import Database
 from appliance.store.entities import Recording, RecordingState
 from engine.audio import SAMPLE_RATE
 from engine.errors import Cancelled
+from engine.failover import BOX, Decision
 from engine.journal import JournalEvent, JournalReader
 from engine.levels import Levels
 from engine.worker import Worker
@@ -46,6 +48,7 @@ class Take:
         capturing: Capturing,
         row: Recording,
         tally: CaptureTally,
+        standby: Standby | None = None,
     ) -> None:
         assert row.id is not None
         self.id, self.account_id, self.device = row.id, row.account_id, row.device
@@ -53,7 +56,10 @@ class Take:
         self.over = threading.Event()  # the session is there, or the recording was discarded
         self._database, self._worker, self._finishing = database, worker, finishing
         self._state, self._max_seconds, self._told = row.state, row.max_seconds, row.told_events
-        self._hearing = Hearing(database, worker, capturing.folder, row)
+        self._lane = (
+            standby.lane(row.account_id, f"recording {row.id}", patient=True) if standby else None
+        )
+        self._hearing = Hearing(database, worker, capturing.folder, row, self._lane)
         self._watch = JournalReader(capturing.folder)
         self._tally, self._counted_samples = tally, 0
         self._hearing.on_text = self._note_text
@@ -120,7 +126,19 @@ class Take:
         """Return up to where the text is there."""
         return self._hearing.settled_samples / SAMPLE_RATE
 
+    @property
+    def decision(self) -> Decision:
+        """Return who hears it now, the box or the cloud, and why."""
+        return BOX if self._lane is None else self._lane.decision
+
     def _run(self) -> None:
+        try:
+            self._follow()
+        finally:
+            if self._lane is not None:
+                self._lane.close()
+
+    def _follow(self) -> None:
         while not self._closing and not self.over.is_set():
             pause_s = RETRY_S
             try:

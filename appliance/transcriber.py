@@ -15,6 +15,9 @@ from sqlalchemy.exc import OperationalError
 
 from appliance import notes
 from appliance.audio_folder import AudioFolder
+from appliance.engines import NO_ENGINE, cloud_warning, main_engine
+from appliance.lane import Lane
+from appliance.standby import Standby
 from appliance.store import jobs, sessions, vocabulary
 from appliance.store.database import Database
 from appliance.store.entities import Job, JobState, SessionRow
@@ -27,13 +30,21 @@ from engine.worker import Worker
 log = logging.getLogger(__name__)
 PROGRESS_EVERY_S = 1.0
 RETRY_S = 5.0
+LOOK_S = 5.0
 
 
 class Transcriber:
     """Take queued jobs and make sessions of them."""
 
-    def __init__(self, database: Database, audio: AudioFolder, worker: Worker) -> None:
+    def __init__(
+        self,
+        database: Database,
+        audio: AudioFolder,
+        worker: Worker,
+        standby: Standby | None = None,
+    ) -> None:
         self._database, self._audio, self._worker = database, audio, worker
+        self._standby = standby
         self.filing = threading.Lock()  # held while a file and its row come or go together
         self._wake = threading.Event()
         self._closing = False
@@ -78,7 +89,8 @@ class Transcriber:
             try:
                 job = self._take()
                 if job is None:
-                    self._wake.wait()
+                    # without a model nobody says when the cloud can be had again
+                    self._wake.wait(LOOK_S if self._waits_for_cloud else None)
                 else:
                     self._carry_out_or_fail(job)
             except Exception:  # such as a database that is locked or full: that passes
@@ -97,23 +109,44 @@ class Transcriber:
 
     def _take(self) -> Job | None:
         """Return the next job; None if there is none, or no engine to do it with."""
+        owners: set[int] | None = None
         if self._worker.failure is not None:
-            return None  # the jobs stay queued for a start with a better model
+            if not self._waits_for_cloud:
+                return None  # the jobs stay queued for a start with a better model
+            owners = self._backed()
         with self.filing, self._database.write() as session:
             jobs.requeue_running(session)  # this thread takes one at a time: a stumble left it
-            return jobs.take(session)
+            return jobs.take(session) if owners is None else jobs.take(session, owners)
+
+    @property
+    def _waits_for_cloud(self) -> bool:
+        """Tell whether there is no model, and the cloud may stand for it."""
+        return self._worker.failure is not None and self._standby is not None and self._standby.on
+
+    def _backed(self) -> set[int]:
+        """Return the accounts with queued jobs that the cloud would hear without a model."""
+        with self._database.read() as session:
+            owners = jobs.owners(session)
+        return {owner for owner in owners if self._standby and self._standby.hears(owner)}
 
     def _carry_out(self, job: Job) -> None:
+        lane = None
+        if self._standby is not None:
+            lane = self._standby.lane(job.account_id, f"job {job.id}", patient=False)
+        with lane or contextlib.nullcontext():
+            self._transcribe(job, lane)
+
+    def _transcribe(self, job: Job, lane: Lane | None) -> None:
         assert job.id is not None
         with self._database.read() as session:
             row = session.get_one(SessionRow, job.session_id)
             hotwords = tuple(vocabulary.of(session, job.account_id).hotwords)
         transcription = FileTranscription(
             self._audio.path.parent / str(row.audio_path),
-            self._worker,
+            lane or self._worker,
             Request(language=job.language, hotwords=hotwords),
             on_progress=ProgressNote(self._database, job.id),
-            on_segments=lambda segments: self._keep(job, segments),
+            on_segments=lambda segments: self._keep(job, lane, segments),
         )
         with self._lock:
             self._current = (job.id, transcription)
@@ -125,7 +158,8 @@ class Transcriber:
         except Cancelled:
             return  # the row says so already, or this process is ending and it goes on later
         except EngineError as error:
-            if self._worker.failure is not None:
+            failure = self._worker.failure
+            if failure is not None and (lane is None or error is failure):
                 return  # not the file's fault: it stays, and is queued again by the next start
             reason = str(error).removeprefix(f"{transcription.path}: ")
             log.warning("job %s failed: %s", job.id, reason)
@@ -135,7 +169,7 @@ class Transcriber:
             with self._lock:
                 self._current = None
         elapsed_s = time.monotonic() - started
-        self._finish(job, transcript, transcription.media_type)
+        self._finish(job, lane, transcript, transcription.media_type)
         log.info(
             "job %s done: %.1f s of audio in %.1f s",
             job.id,
@@ -148,23 +182,31 @@ class Transcriber:
             row = session.get(Job, job.id)
             return row is not None and row.state is JobState.RUNNING
 
-    def _keep(self, job: Job, segments: tuple[Segment, ...]) -> None:
+    def _keep(self, job: Job, lane: Lane | None, segments: tuple[Segment, ...]) -> None:
         with self._database.write() as session:
             row = session.get(Job, job.id)
             if row is None or row.state is not JobState.RUNNING:
                 raise Cancelled(f"job {job.id} was cancelled")
             sessions.add_segments(session, job.session_id, segments)
+            charge = lane.charge(session, job.session_id) if lane else None
+        if charge is not None:
+            charge.settle()
 
-    def _finish(self, job: Job, transcript: Transcript, media_type: str | None) -> None:
+    def _finish(
+        self, job: Job, lane: Lane | None, transcript: Transcript, media_type: str | None
+    ) -> None:
         seconds = transcript.duration_ms / 1000
         with self._database.read() as session:
             replacements = vocabulary.of(session, job.account_id).replacements
+        warnings = (transcript.warning, cloud_warning(transcript.segments))
         note = notes.note(transcript.spoken, transcript.language, replacements)
+        own = NO_ENGINE if self._worker.failure is not None else f"whisper-{transcript.model}"
         with self._database.write() as session:
             found = session.get(Job, job.id)
             if found is None or found.state is not JobState.RUNNING:
                 return  # cancelled at the last moment
             row = session.get_one(SessionRow, job.session_id)
+            charge = lane.charge(session, job.session_id) if lane else None  # silence costs too
             sessions.finish(
                 session,
                 row,
@@ -172,13 +214,15 @@ class Transcriber:
                 note=note,
                 original_transcript=transcript.text,
                 language=transcript.language,
-                engine=f"whisper-{transcript.model}",
+                engine=main_engine(transcript.segments) or own,
                 captured_seconds=seconds,
                 elapsed_seconds=seconds,
-                warning=transcript.warning,
+                warning="; ".join(filter(None, warnings)) or None,
                 audio_type=media_type,
             )
             jobs.end(session, found, JobState.DONE)
+        if charge is not None:
+            charge.settle()
 
     def _end(self, job: Job, state: JobState, error: str, *, keep: bool = True) -> None:
         """Note that a job failed; audio that nobody can read is not kept."""

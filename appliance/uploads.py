@@ -9,10 +9,12 @@ import shutil
 from pathlib import Path
 
 from appliance.audio_folder import AudioFolder, Incoming
+from appliance.standby import Standby
 from appliance.store import audio_files, jobs, sessions
 from appliance.store.database import Database
 from appliance.store.entities import Job, SessionRow, Source
 from appliance.transcriber import Transcriber
+from appliance.waveforms import Waveforms
 from engine.worker import Worker
 
 PIECE_BYTES = 1 << 20
@@ -23,17 +25,24 @@ class Uploads:
     """Accept files, give jobs up, delete sessions with their audio."""
 
     def __init__(
-        self, database: Database, audio: AudioFolder, worker: Worker, language: str | None = None
+        self,
+        database: Database,
+        audio: AudioFolder,
+        worker: Worker,
+        language: str | None = None,
+        standby: Standby | None = None,
     ) -> None:
         self.audio = audio
         self._database, self._language = database, language
-        self._transcriber = Transcriber(database, audio, worker)
+        self._transcriber = Transcriber(database, audio, worker, standby)
         self.filing = self._transcriber.filing
+        self.waveforms = Waveforms(database, audio.path.parent, self.filing)
 
     def start(self) -> "Uploads":
         """Complete what a crash cut off, and begin with what is queued already."""
         with self._database.read() as session:
             self.audio.sweep(lambda names: audio_files.known(session, names))
+        self.waveforms.sweep()
         self._transcriber.start()
         return self
 
@@ -111,6 +120,7 @@ class Uploads:
                 row = sessions.get(session, account_id, session_id)
                 session.delete(row)  # its segments and its job go with it
             self.remove_journal(audio_path)
+            self.waveforms.forget(session_id)
 
     def remove_journal(self, audio_path: str | None) -> None:
         """Delete the journal of a recording that was its audio, once no row says so any more."""

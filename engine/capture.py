@@ -87,6 +87,7 @@ class Capture:
         self._last_at: float | None = None
         self._cause: str = options.gap_cause
         self._lost = loss is not None  # and the journal says so
+        self._closed_at: float | None = None  # the microphone, before what is left is synced
         if loss is not None:
             self._last_at, self._cause = loss.last_at, loss.cause
             self._ending.beaten_at = loss.beaten_at
@@ -100,7 +101,7 @@ class Capture:
         except OSError:  # the journal's: what PortAudio raises is not of this kind
             cause = "disk"
         with contextlib.suppress(OSError):
-            self._writer.note("stopped", cause=cause)
+            self._writer.note("stopped", cause=cause, at=self._closed_at)
         with contextlib.suppress(OSError):
             self._writer.close()
 
@@ -118,6 +119,7 @@ class Capture:
             cause = self._ending.wait(lambda: watchdog.bites() or not take.is_alive())
             if cause:
                 stream.close()
+                self._closed_at = time.time()
             take.finish()
             if take.failure:
                 raise take.failure

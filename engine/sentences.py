@@ -41,7 +41,12 @@ def segments_of(
         end = words[-1].end_ms if words else round(seconds * 1000)
         score = round(confidence, 3)
         return [Segment(start, end, decoded.text, words, label, score, suppressed)]
-    groups: list[list[RawWord]] = [[]]
+    return sentences(raw, label)
+
+
+def sentences(raw: list[RawWord], label: str) -> list[Segment]:
+    """Return a segment for each sentence, or what lies between two pauses; none without words."""
+    groups: list[list[RawWord]] = [[]] if raw else []
     for entry in raw:
         group = groups[-1]
         if group:

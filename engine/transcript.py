@@ -31,6 +31,7 @@ class Segment:
     engine: str  # label of the model that made it, "whisper-base"
     confidence: float  # 0..1, mean probability of its words
     suppressed: str | None = None
+    engine_reason: str | None = None  # why it wasn't the engine of the box
 
     def moved(self, by_ms: int) -> "Segment":
         """Return the same segment `by_ms` later."""

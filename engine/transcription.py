@@ -14,12 +14,13 @@ import numpy as np
 
 from engine.audio import SAMPLE_RATE, DecodeLimits, Decoding, Samples
 from engine.errors import AudioUnreadable, Cancelled
+from engine.hearer import Hearer, Knowing
 from engine.packing import Pack, Packer
 from engine.segmenter import FILE, Profile, Segmenter, Utterance, pieces_for
 from engine.transcript import Segment, Transcript
 from engine.vad import CHUNK_SAMPLES, Silero
-from engine.whisper import Request, Whisper
-from engine.worker import Priority, Ticket, Worker
+from engine.whisper import Request
+from engine.worker import Priority, Ticket
 
 AHEAD = 32  # windows queued: two full batches for each of two workers
 HELD_FOR_S = 10.0  # of silence, after which a window goes with what it has
@@ -47,7 +48,7 @@ class FileTranscription:
     def __init__(
         self,
         path: Path,
-        worker: Worker,
+        worker: Hearer,
         request: Request | None = None,
         *,
         priority: Priority = Priority.LONG,
@@ -106,7 +107,7 @@ class FileTranscription:
             warning=decoding.warning,
         )
 
-    def _model(self) -> Whisper:
+    def _model(self) -> Knowing:
         """Wait for the model, which may take a while to load."""
         while True:
             self._check()

@@ -26,6 +26,7 @@ log = logging.getLogger(__name__)
 MOST_AT_ONCE = 8
 WHILE_SPOKEN_S = 1.0  # that a batch may take while somebody waits for live text, or may in a moment
 SPOKEN_WITHIN_S = 30.0
+LONGEST_S = 8.0  # that a batch may take at all: till then a file can't be given up, nor told of
 FIRST_GUESS_S = 0.5  # that a window takes, before one was timed
 
 
@@ -98,10 +99,10 @@ class Worker:
 
     @property
     def busy_s(self) -> float:
-        """Return for how long it has been at the oldest batch at hand; 0 if it is at none."""
+        """Return for how long it has been at the oldest window at hand; 0 if it is at none."""
         with self._changed:
             began_s = min(self._began_s.values(), default=None)
-        return 0.0 if began_s is None else time.monotonic() - began_s
+        return 0.0 if began_s is None else max(time.monotonic() - began_s, 0.0)
 
     @property
     def failure(self) -> EngineError | None:
@@ -159,7 +160,8 @@ class Worker:
         me = threading.get_ident()
         while batch := self._next():
             with self._changed:
-                began = self._began_s[me] = time.monotonic()
+                began = time.monotonic()
+                self._began_s[me] = began + (len(batch) - 1) * self._window_s  # the others' time
             self._serve(whisper, batch, began)
             with self._changed:
                 del self._began_s[me]
@@ -221,9 +223,9 @@ class Worker:
 
     def _most_at_once(self) -> int:
         """Return how many windows of a file may hold up whoever comes next."""
-        if time.monotonic() - self._spoken_s > SPOKEN_WITHIN_S:
-            return MOST_AT_ONCE
-        return max(min(int(WHILE_SPOKEN_S / self._window_s), MOST_AT_ONCE), 1)
+        spoken = time.monotonic() - self._spoken_s <= SPOKEN_WITHIN_S
+        longest_s = WHILE_SPOKEN_S if spoken else LONGEST_S
+        return max(min(int(longest_s / self._window_s), MOST_AT_ONCE), 1)
 
 
 def engine_error(error: RuntimeError) -> EngineError:

@@ -62,6 +62,7 @@ def segment_as_dict(segment: Segment) -> dict[str, Any]:
         ],
         "confidence": round(float(segment.confidence), 3),
         "engine": segment.engine,
+        "engineReason": segment.engine_reason,
     }
 
 

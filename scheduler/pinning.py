@@ -2,7 +2,8 @@
 
 Guarantee: a name is looked up once for a connection; unless every address it has is permitted,
 none is connected to; what is connected to is one of those very addresses. No more than 64 KiB is
-taken from the socket for an answer. One `PinnedNetwork` serves one request and is then closed.
+taken from the socket for an answer, unless more is asked for. One `PinnedNetwork` serves one
+request and is then closed.
 """
 
 import asyncio
@@ -44,10 +45,16 @@ class AnswerTooLong(Exception):
 class PinnedNetwork(httpcore.AsyncNetworkBackend):
     """Connect for one request, to where it may go."""
 
-    def __init__(self, destinations: Destinations, resolver: Resolver, connect_s: float) -> None:
+    def __init__(
+        self,
+        destinations: Destinations,
+        resolver: Resolver,
+        connect_s: float,
+        answer_bytes: int = ANSWER_BYTES,
+    ) -> None:
         self._destinations = destinations
         self._resolver = resolver
-        self._connect_s = connect_s
+        self._connect_s, self._answer_bytes = connect_s, answer_bytes
         self.looking_up = False
         self.stream: PinnedStream | None = None
 
@@ -70,7 +77,7 @@ class PinnedNetwork(httpcore.AsyncNetworkBackend):
             raise Unsent("forbidden destination")
         ends_at = asyncio.get_running_loop().time() + self._connect_s
         connected = await first_to_connect(addresses[:MAX_ADDRESSES], port, ends_at)
-        self.stream = PinnedStream(connected, ends_at)
+        self.stream = PinnedStream(connected, ends_at, self._answer_bytes)
         return self.stream
 
     def close(self) -> None:
@@ -114,13 +121,13 @@ async def connect(address: Address, port: int) -> socket.socket:
 class PinnedStream(httpcore.AsyncNetworkStream):
     """Bytes to and from the other end, by TLS once that has been started."""
 
-    def __init__(self, connected: socket.socket, ends_at: float) -> None:
+    def __init__(self, connected: socket.socket, ends_at: float, answer_bytes: int) -> None:
         self._socket = connected
         self._loop = asyncio.get_running_loop()
         self._ends_at = ends_at  # of connecting, to which the handshake belongs
         self._tls: ssl.SSLObject | None = None
         self._from_peer, self._to_peer = ssl.MemoryBIO(), ssl.MemoryBIO()
-        self._left = ANSWER_BYTES
+        self._left = self._answer_bytes = answer_bytes
         self.ended = False
         """The other end has closed."""
 
@@ -166,7 +173,7 @@ class PinnedStream(httpcore.AsyncNetworkStream):
             raise Unsent("timeout") from None
         except (OSError, ValueError, AnswerTooLong):  # ssl.SSLError is an OSError
             raise Unsent("tls") from None
-        self._left = ANSWER_BYTES
+        self._left = self._answer_bytes
         return self
 
     async def aclose(self) -> None:

@@ -178,6 +178,8 @@ class Retention:
                         break
             for old in gone:
                 self._uploads.remove_journal(old.audio_path)
+                if kind.of_sessions:
+                    self._uploads.waveforms.forget(old.key)
         return looked_at, len(gone)
 
     def _filing(self, kind: Kind) -> threading.Lock:

@@ -6,6 +6,7 @@ import signal
 import pytest
 from hypothesis import HealthCheck, settings
 from litestar.testing import TestClient
+from page_browser import chromium, page_box, visit  # noqa: F401 (fixtures)
 
 from api import app
 from api.head import Head

@@ -1,4 +1,4 @@
-"""Deepgram's cloud on a loopback port: the token grant, the listening socket, and its moods.
+"""Deepgram's cloud on a loopback port: token grant, files, the listening socket, and its moods.
 
 One raw asyncio server in a thread of its own, so that it can misbehave as no framework would. It
 notes what it was asked and sent. Whatever it refuses repeats the Authorization header it got,
@@ -7,13 +7,17 @@ which must then be found nowhere.
 
 import asyncio
 import contextlib
+import io
 import itertools
 import json
 import threading
 import uuid
-from collections.abc import Iterator
+import wave
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from urllib.parse import parse_qs, urlsplit
 
+import numpy as np
 from fake_listening import Listening, Session
 from websockets.http11 import Request
 from websockets.protocol import State
@@ -22,6 +26,7 @@ from websockets.server import ServerProtocol
 WAIT_S = 60
 GRANT = ("POST", "/v1/auth/grant")
 LISTEN = ("GET", "/v1/listen")
+FILE = ("POST", "/v1/listen")
 LEGACY = '{{"err_code":"{code}","err_msg":"{text} {said}","request_id":"{id}"}}'
 MODERN = '{{"category":"{code}","message":"{text}","details":"{said}","request_id":"{id}"}}'
 PLAIN = "{text} {said}"
@@ -36,6 +41,17 @@ REFUSALS = {
     "503": (PLAIN, "", "Service Unavailable"),
 }
 Headers = dict[str, str]  # names in lower case
+Word = dict[str, object]  # word, start, end, confidence
+Hear = Callable[[np.ndarray, str | None], tuple[list[Word], str]]
+
+
+@dataclass(frozen=True)
+class Sent:
+    """A file that came whole: what was asked of it, its samples (16 kHz), who asked."""
+
+    query: dict[str, list[str]]
+    samples: np.ndarray
+    headers: Headers
 
 
 class FakeDeepgram:
@@ -52,7 +68,20 @@ class FakeDeepgram:
         self.last_words = ""  # only after CloseStream (or Finalize)
         self.requests: list[tuple[str, str, Headers, bytes]] = []
         self.listened: list[Listening] = []
+        self.sent: list[Sent] = []  # the files, those that were refused too
+        self.hear: Hear = self.say
+        """Turns the samples of a file, and the language asked for, into words and a language."""
         self.url = ""
+
+    def say(self, samples: np.ndarray, language: str | None) -> tuple[list[Word], str]:
+        """Hear the transcript in any file, its words one after the other."""
+        words = self.transcript.split()
+        each = len(samples) / 16_000 / max(1, len(words))
+        return [
+            {"word": w.lower(), "punctuated_word": w, "start": i * each, "end": (i + 1) * each}
+            | {"confidence": 0.9}
+            for i, w in enumerate(words)
+        ], language or "en"
 
     def next_behaviour(self) -> str:
         """Return how to treat the next request."""
@@ -125,7 +154,9 @@ async def answer(
     method, target, _ = line.split(" ")
     headers = {name.lower(): value.strip() for name, value in (f.split(":", 1) for f in fields)}
     body = await reader.readexactly(int(headers.get("content-length", 0)))
-    path = urlsplit(target).path
+    path, query = urlsplit(target).path, parse_qs(urlsplit(target).query)
+    if (method, path) == FILE:
+        fake.sent.append(Sent(query, samples_of(body), headers))
     fake.requests.append((method, path, headers, body))
     behaviour = fake.next_behaviour()
     if behaviour == "nothing":
@@ -148,7 +179,7 @@ async def answer(
     elif behaviour == "redirect":
         location = {"Location": f"{fake.url}/elsewhere"}
         reply(fake, writer, 307, headers["authorization"].encode(), location)
-    elif behaviour in REFUSALS or (method, path) not in (GRANT, LISTEN):
+    elif behaviour in REFUSALS or (method, path) not in (GRANT, LISTEN, FILE):
         status = behaviour if behaviour in REFUSALS else "404"
         form, code, text = REFUSALS[status]
         said = headers.get("authorization", "")
@@ -156,12 +187,44 @@ async def answer(
         reply(fake, writer, int(status), refusal.encode(), {"dg-error": text})
     elif (method, path) == LISTEN:
         await listen(fake, head, headers, target, reader, writer)
+    elif (method, path) == FILE:
+        assert behaviour == "200", behaviour
+        heard = fake.body
+        if heard is None:
+            heard = await asyncio.to_thread(transcribe, fake, fake.sent[-1])
+        reply(fake, writer, 200, heard)
     else:
         assert behaviour == "200", behaviour
         ttl = json.loads(body or b"{}").get("ttl_seconds", 30)
         granted = json.dumps({"access_token": fake.token, "expires_in": ttl}).encode()
         reply(fake, writer, 200, granted if fake.body is None else fake.body)
     await writer.drain()
+
+
+def samples_of(body: bytes) -> np.ndarray:
+    """Return the samples of a WAV file, of the one kind that may come."""
+    with wave.open(io.BytesIO(body)) as file:
+        kind = (file.getnchannels(), file.getsampwidth(), file.getframerate())
+        assert kind == (1, 2, 16_000), kind
+        return np.frombuffer(file.readframes(file.getnframes()), np.int16)
+
+
+def transcribe(fake: FakeDeepgram, sent: Sent) -> bytes:
+    """Return the answer to a file."""
+    asked = sent.query.get("language", [None])[0]
+    assert (asked is None) == ("detect_language" in sent.query)
+    words, language = fake.hear(sent.samples, asked)
+    text = " ".join(str(word.get("punctuated_word", word["word"])) for word in words)
+    best = {"transcript": text, "confidence": 0.9 if words else 0.0, "words": words}
+    channel = {"alternatives": [best]} | ({} if asked else {"detected_language": language})
+    model = {"name": "general-nova-3", "version": "2026-01-01.0", "arch": "nova-3"}
+    metadata = {
+        "request_id": str(uuid.uuid4()),
+        "duration": len(sent.samples) / 16_000,
+        "channels": 1,
+        "model_info": {str(uuid.uuid4()): model},
+    }
+    return json.dumps({"metadata": metadata, "results": {"channels": [channel]}}).encode()
 
 
 def reply(

@@ -312,6 +312,11 @@ def test_the_cloud_is_asked_for_a_token_and_its_key_is_never_shown(tmp_path, beh
     assert KEY not in str(found) and cloud.requests[0][2]["authorization"] == f"Token {KEY}"
 
 
+def test_a_failover_without_a_key_is_warned_of(tmp_path):
+    found = checkups_network.cloud(settings_of(tmp_path, failover="when-down"))
+    assert found.state == "warning" and "SCRIBEBOX_DEEPGRAM_API_KEY" in str(found)
+
+
 def test_without_a_key_no_cloud_is_asked(tmp_path):
     assert checkups_network.cloud(settings_of(tmp_path)).state == "ok"
 

@@ -19,10 +19,11 @@ from appliance.microphones import Listing
 from appliance.store import accounts
 from appliance.store.endpoints import FAILING, GONE
 from appliance.store.entities import Delivery, DeliveryState, Message, Webhook, now
+from engine.failover import Decision, Mode
 from engine.microphone import Device
 from scheduler.clock import Clock, Duty, Run
 
-PARTS = {"database", "disk", "engine", "microphone", "scheduler", "webhooks"}
+PARTS = {"database", "disk", "engine", "microphone", "scheduler", "webhooks", "failover"}
 URL = "https://hooks.example/secret-token"
 JABRA = Device("Jabra: USB Audio (hw:1,0)", 1, 16_000, True)
 WAIT_S = 60
@@ -163,6 +164,33 @@ def test_nobody_waits_for_portaudio_to_list_the_microphones(started):
         if thread.name == "microphones":
             thread.join(WAIT_S)
     assert checks(started)["microphone"]["detail"] == "no microphone"
+
+
+@pytest.mark.parametrize(
+    ("mode", "cloud", "decisions", "status", "said"),
+    [
+        (Mode.NEVER, None, [], "ok", "nothing leaves"),
+        (Mode.WHEN_DOWN, None, [], "degraded", "no key"),
+        (Mode.WHEN_DOWN, "cloud", [], "ok", "the box hears by itself; the last time: behind"),
+        (Mode.WHEN_BEHIND, "cloud", [Decision("behind")], "degraded", "hears for the box: behind"),
+        (
+            Mode.WHEN_DOWN,
+            "cloud",
+            [Decision("behind"), Decision("behind", "dailyLimit")],
+            "degraded",
+            "dailyLimit",
+        ),
+    ],
+)
+def test_who_hears_for_the_box_is_told(mode, cloud, decisions, status, said):
+    options = SimpleNamespace(mode=mode, cloud=cloud)
+    standby = SimpleNamespace(
+        options=options, on=mode != "never", decisions=decisions, last_cause="behind", alive=True
+    )
+    found = health.failover(standby)
+    assert found.status == status and said in found.detail and mode in found.detail
+    standby.alive = False
+    assert health.failover(standby).status == ("failed" if standby.on else "ok")
 
 
 def clock_of(every_s=3600.0, run=None, carry_out=lambda: None):

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as some
 
-from api.listen.options import ENCODINGS, InvalidOption, Options, parse, terms
+from api.listen.options import ENCODINGS, Options, parse, terms
+from api.listen.query import InvalidOption
 
 RAW = [("encoding", "linear16"), ("sample_rate", "16000")]
 NAMES = (

@@ -23,7 +23,7 @@ from websockets.exceptions import InvalidStatus
 from websockets.sync.client import connect
 
 from api.listen import refusals
-from api.listen.options import InvalidOption
+from api.listen.query import InvalidOption
 from api.listen.refusals import Refusal, header_of, refusal_of
 from appliance.errors import (
     Busy,

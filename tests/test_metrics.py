@@ -23,8 +23,10 @@ from api.request_metrics import Counted, RequestMetrics
 from api.server import configuration
 from appliance.capture_tally import CaptureTally
 from appliance.settings import Settings
+from appliance.standby_tally import StandbyTally
 from appliance.store import accounts
 from appliance.store.entities import Webhook, now
+from engine.failover import Decision
 from engine.transcript import Segment
 from engine.whisper import Heard, Request
 from engine.worker import Priority, Worker
@@ -330,6 +332,22 @@ def test_the_engine_tells_what_it_is_what_it_did_and_what_waits():
     assert found[("engine_suppressed_total", ("reason", "no speech"))] == 2
     assert found[("engine_wait_seconds_count", ("priority", "short"))] == 1
     assert found[("engine_wait_seconds_bucket", ("le", "+Inf"), ("priority", "long"))] == 1
+
+
+def test_what_the_cloud_heard_for_the_box_is_counted_by_its_reason():
+    tally = StandbyTally()
+    tally.heard("behind", 2.5)
+    tally.heard("behind", 1.5)
+    tally.failed("cloudRefused")
+    tally.hindered("dailyLimit")
+    decisions = [Decision("behind"), Decision("behind", "dailyLimit")]
+    found = samples(sound_metrics.failover(SimpleNamespace(tally=tally, decisions=decisions)))
+    assert found[("failover_active",)] == 1
+    assert found[("failover_seconds_total", ("reason", "behind"))] == 4
+    assert found[("failover_seconds_total", ("reason", "modelMissing"))] == 0
+    assert found[("failover_requests_total", ("outcome", "heard"))] == 2
+    assert found[("failover_requests_total", ("outcome", "cloudRefused"))] == 1
+    assert found[("failover_failures_total", ("reason", "dailyLimit"))] == 1
 
 
 def test_recordings_that_run_tell_of_the_worst_one():

@@ -16,8 +16,8 @@ from engine.microphone import Device
 
 PATH = "/api/v1/recordings"
 FIELDS = [
-    "id", "state", "device", "startedAt", "elapsedSeconds", "capturedSeconds",
-    "transcribedSeconds", "gaps", "level", "alarms", "sessionId",
+    "id", "state", "title", "device", "startedAt", "elapsedSeconds", "capturedSeconds",
+    "transcribedSeconds", "gaps", "level", "alarms", "sessionId", "failover",
 ]  # fmt: skip
 
 
@@ -121,6 +121,7 @@ def test_a_recording_is_shown_with_all_its_fields_and_stopped_twice(client):
     assert (shown["id"], shown["state"], shown["device"]) == (number, "recording", "default")
     assert shown["startedAt"].endswith("Z") and shown["sessionId"] is None
     assert (shown["gaps"], shown["alarms"]) == ([], [])
+    assert shown["failover"] == {"active": False, "reason": None, "cloudSeconds": 0.0}
     for _ in "ab":
         stopped = client.post(f"{PATH}/{number}/stop")
         assert (stopped.status_code, stopped.json()["state"]) == (202, "finishing")

@@ -82,6 +82,26 @@ def test_a_wrong_file_is_refused_with_its_place(tmp_path, text, said):
         assert part in str(refused.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "wrong", "said"),
+    [
+        ("failover", "always", "never, when-behind or when-down"),
+        ("failover_lag_seconds", "0", "1 to 3600"),
+        ("failover_lag_seconds", "nan", "1 to 3600"),
+        ("failover_lag_seconds", "5000", "1 to 3600"),
+    ],
+)
+def test_a_failover_that_can_not_be_is_refused(name, wrong, said):
+    with pytest.raises(SettingRefused) as refused:
+        settings_loader.load({f"SCRIBEBOX_{name.upper()}": wrong})
+    assert said in str(refused.value) and f"'{wrong}'" in str(refused.value)
+
+
+def test_nothing_leaves_the_box_unless_its_owner_says_so():
+    assert settings_loader.load({}).failover == "never"
+    assert settings_loader.load({"SCRIBEBOX_FAILOVER": "when-down"}).failover == "when-down"
+
+
 def test_an_empty_variable_is_as_good_as_none_and_an_empty_option_is_refused():
     found = settings_loader.load({"SCRIBEBOX_DATA_DIR": "", "SCRIBEBOX_MODEL": " "})
     assert found.data_dir == Settings().data_dir and found.model is None

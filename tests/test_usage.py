@@ -125,6 +125,15 @@ def test_usage_by_month_is_as_the_contract_says(client, at):
     assert len(client.get(PATH, params={"months": 24}).json()["months"]) == 24
 
 
+def test_what_the_cloud_heard_for_the_box_counts_in_the_cost_and_in_nothing_else(client, at):
+    dictate(client, at, words=10, audio_ms=60_000, cost_micros=4300)
+    dictate(client, at, kind=usage.FAILOVER, words=90, audio_ms=120_000, cost_micros=8600)
+    for path in ("/v1/transcribe/usage?months=1", "/v1/transcribe/usage/daily?days=1"):
+        ((row, *_),) = (rows for rows in client.get(path).json().values() if isinstance(rows, list))
+        assert (row["dictationCount"], row["wordCount"], row["audioMinutes"]) == (1, 10, 1.0)
+        assert row["estimatedCost"] == 0.0129
+
+
 def test_usage_by_day_is_that_of_the_zone_asked_for_else_of_the_account(client, at):
     dictate(client, at, words=10, audio_ms=60_000)
     found = client.get(f"{PATH}/daily").json()

@@ -205,6 +205,7 @@ def test_json_has_seconds_and_a_warning_only_when_there_is_one():
                 "words": [{"word": "Grüße", **times, "probability": 0.9}],
                 "confidence": 0.9,
                 "engine": "whisper-base",
+                "engineReason": None,
             }
         ],
         "suppressed": [],

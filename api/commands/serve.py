@@ -97,7 +97,7 @@ def serve(settings: Settings, watchdog: Watchdog) -> int:
 def greet(url: str, box: "Box", certificate: "Certificate | None") -> None:
     """Print the address, where the key is, and a line to paste. The key itself: terminals only."""
     admin_key = box.folder.admin_key
-    print(f"Scribebox is at {url}", flush=True)
+    print(f"Scribebox is at {url} (open it in a browser, or paste the line below)", flush=True)
     if certificate is not None and certificate.self_signed:
         print(f"Its certificate signs itself; SHA-256 fingerprint {certificate.fingerprint}")
         log.info("the self-signed certificate's SHA-256 fingerprint: %s", certificate.fingerprint)

@@ -14,8 +14,9 @@ from typing import Any
 import anyio.to_thread
 from litestar import Request
 
-from api.listen.options import PREFIX, InvalidOption, Options
-from api.listen.refusals import Refusal, remote_content, undecodable
+from api.listen.options import PREFIX, Options
+from api.listen.query import InvalidOption
+from api.listen.refusals import Refusal, undecodable
 from appliance.direct import Passing
 
 PIECE_BYTES = 1 << 20
@@ -32,8 +33,8 @@ SAMPLES = {  # of an encoding: WAV's number for it, and the bytes of one
 CONTAINERS = (b"RIFF", b"OggS", b"fLaC", b"\x1aE\xdf\xa3", b"ID3")  # that say it themselves
 
 
-async def receive(request: Request[Any, Any, Any], incoming: Passing, options: Options) -> str:
-    """Write the body to `incoming`; return its SHA-256. Empty or not in time: a Refusal."""
+async def receive(chunks: AsyncIterator[bytes], incoming: Passing, options: Options) -> str:
+    """Write the sound to `incoming`; return its SHA-256. Empty: a Refusal."""
     digest, waiting, begun = hashlib.sha256(), bytearray(), False
 
     def write(piece: bytes) -> None:
@@ -44,7 +45,7 @@ async def receive(request: Request[Any, Any, Any], incoming: Passing, options: O
         digest.update(piece)
         incoming.write(piece)
 
-    async for chunk in in_time(request):
+    async for chunk in chunks:
         waiting += chunk
         if len(waiting) >= PIECE_BYTES:
             await anyio.to_thread.run_sync(write, bytes(waiting))
@@ -62,14 +63,14 @@ def is_json(request: Request[Any, Any, Any]) -> bool:
     return request.content_type[0].lower() == JSON
 
 
-async def refuse_json(request: Request[Any, Any, Any]) -> None:
-    """Refuse a body that its sender calls JSON: an address, or nothing that anybody knows."""
+async def json_of(request: Request[Any, Any, Any]) -> bytes:
+    """Return a body that its sender calls JSON; one that is too long for that is refused."""
     body = bytearray()
     async for chunk in in_time(request):
         body += chunk
         if len(body) > MAX_JSON_BYTES:
-            break
-    raise remote_content() if b'"url"' in body else undecodable()
+            raise undecodable()
+    return bytes(body)
 
 
 async def in_time(request: Request[Any, Any, Any]) -> AsyncIterator[bytes]:

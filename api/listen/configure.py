@@ -3,7 +3,8 @@
 from api.listen import messages
 from api.listen.inbox import Command
 from api.listen.messages import Message
-from api.listen.options import InvalidOption, terms
+from api.listen.options import terms
+from api.listen.query import InvalidOption
 
 Terms = tuple[str, ...]
 

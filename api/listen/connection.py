@@ -6,28 +6,23 @@ threads. Every way to end tells what was said until then, then Metadata, then a 
 
 import asyncio
 import contextlib
-import json
 import logging
 import time
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any, TypeVar
 
 from litestar import WebSocket
 from litestar.exceptions import WebSocketDisconnect
 
-from api.listen import messages
-from api.listen.channel import Channel
 from api.listen.configure import configured
 from api.listen.inbox import Command, Inbox
 from api.listen.messages import Message, Model
 from api.listen.options import Options
+from api.listen.telling import Gone, Telling
 from api.threads import LISTENERS, in_thread
 from appliance.listeners import Listeners
 from appliance.listening import Heard, Listening
-from engine.audio import SAMPLE_RATE
 from engine.errors import AudioUnreadable, EngineError
-from engine.live_events import Final
 
 log = logging.getLogger(__name__)
 Socket = WebSocket[Any, Any, Any]
@@ -42,7 +37,6 @@ SILENT = "NET-0000: no audio came for an hour"
 NO_ENGINE = "the engine failed; see the log of the box"
 BROKEN = "an internal error; see the log of the box"
 IDLE_S, NO_AUDIO_S = 12.0, 3600.0
-SLOW_S = 10.0  # for a client to take what it is told
 
 
 class Ended(Exception):
@@ -51,10 +45,6 @@ class Ended(Exception):
     def __init__(self, code: int, reason: str) -> None:
         super().__init__(reason)
         self.code, self.reason = code, reason
-
-
-class Gone(Exception):
-    """The client is no longer there, or doesn't read."""
 
 
 class Connection:
@@ -69,14 +59,11 @@ class Connection:
         request_id: str,
         idle_s: float = IDLE_S,
     ) -> None:
-        self._socket, self._listeners = socket, listeners
-        self._options, self._model, self._request_id = options, model, request_id
-        self._idle_s = idle_s
+        self._socket, self._request_id, self._idle_s = socket, request_id, idle_s
+        self._telling = Telling(socket, listeners, options, model, request_id)
         self._loop, self._woken = asyncio.get_running_loop(), asyncio.Event()
         self._inbox = Inbox(self._woken)
         self._news = False  # of the engine
-        self._channels: list[Channel] = []
-        self._created = datetime.now(UTC)
         self._heard_at = self._sound_at = time.monotonic()
         self._reading = False  # the socket is being waited for
         self._order: Ended | None = None  # from outside
@@ -108,7 +95,7 @@ class Connection:
             pass
         except Exception:
             log.exception("a live stream breaks off")
-            await self._leave(FAILED, BROKEN)
+            await self._telling.close(FAILED, BROKEN)
         finally:
             reading.cancel()
             with contextlib.suppress(asyncio.CancelledError):
@@ -198,7 +185,7 @@ class Connection:
                 await self._do(lambda: self.listening.flush(one))
                 await self._tell(await self._do(self.listening.collect))
             case "Configure" if not isinstance(command.get("processors"), dict):
-                await self._send([self._configured(command)])
+                await self._telling.send([self._configured(command)])
 
     def _configured(self, command: Command) -> Message:
         answer, found = configured(command, self._request_id)
@@ -220,26 +207,8 @@ class Connection:
             ended = Ended(FAILED, NO_ENGINE)
         finally:
             self._last_words = None
-        duration_s = listening.samples / SAMPLE_RATE
-        if listening.samples:
-            self._note_channels()
-        for channel in self._channels:
-            await self._send(channel.rest(duration_s))
-        last = messages.metadata(
-            request_id=self._request_id,
-            created=self._created,
-            duration_s=duration_s,
-            channels=listening.channels,
-            model=self._model if listening.samples else None,
-            options=self._options,
-        )
-        await self._send([last])
-        await self._leave(ended.code, ended.reason)
-
-    async def _leave(self, code: int, reason: str) -> None:
-        with contextlib.suppress(Exception):  # it may be gone by now
-            async with asyncio.timeout(SLOW_S):
-                await self._socket.close(code=code, reason=reason)
+        await self._telling.finish(listening)
+        await self._telling.close(ended.code, ended.reason)
 
     async def _end_of_sound(self, ended: Ended) -> Ended:
         """Decode what the decoder held back; return why the stream is over."""
@@ -271,33 +240,7 @@ class Connection:
                 raise Gone
 
     async def _tell(self, heard: list[Heard]) -> None:
-        for number, told in heard:
-            self._note_channels()
-            if isinstance(told, Final) and told.ended:
-                position_s = self.listening.position_s(number)
-                self._listeners.note_final(position_s - told.end_sample / SAMPLE_RATE)
-            await self._send(self._channels[number].tell(told, self.listening.language))
-
-    def _note_channels(self) -> None:
-        """Have all channels that there are; of a container they are known with its first sound."""
-        count = self.listening.channels
-        for number in range(len(self._channels), count):
-            channel = Channel(number, count, self._options, self._model, self._request_id)
-            self._channels.append(channel)
-        for channel in self._channels:
-            channel.channels = count
-
-    async def _send(self, told: list[Message]) -> None:
-        for message in told:
-            text = json.dumps(message, ensure_ascii=False)
-            try:
-                async with asyncio.timeout(SLOW_S):
-                    await self._socket.send_text(text)
-            except TimeoutError:
-                log.warning("a live stream is cut: its client does not read")
-                raise Gone from None
-            except Exception:  # whatever the server calls a client that left
-                raise Gone from None
+        await self._telling.tell(heard, self.listening)
 
     async def _do(self, work: Callable[[], T]) -> T:
         """Do what may cost time in a thread."""

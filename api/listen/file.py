@@ -23,6 +23,7 @@ from api.auth import DEEPGRAM, needs
 from api.closing import Closing
 from api.listen import body, file_results, refusals
 from api.listen.options import Options, parse
+from api.listen.remote import Remote
 from api.openapi import answer
 from api.padding import Padded
 from api.schemas import DeepgramProblem
@@ -104,6 +105,7 @@ async def transcribe_file(
     request: Request[Any, Any, Any],
     box: NamedDependency[Box],
     closing: NamedDependency[Closing],
+    remote: NamedDependency[Remote],
     caller: NamedDependency[Caller],
 ) -> Response[bytes]:
     """Return the text of a file in any container, or of raw samples; the answer is Deepgram's."""
@@ -113,12 +115,14 @@ async def transcribe_file(
     direct.check(language)
     receiving.announced(request, direct.audio)
     if body.is_json(request):
-        await body.refuse_json(request)
+        chunks = remote.chunks(remote.named(await body.json_of(request)))
+    else:
+        chunks = body.in_time(request)
     with contextlib.ExitStack() as stack:
         stack.enter_context(direct.enter())
         incoming = await anyio.to_thread.run_sync(direct.audio.receive)
         stack.enter_context(incoming)
-        sha256 = await body.receive(request, incoming, options)
+        sha256 = await body.receive(chunks, incoming, options)
         hotwords = await anyio.to_thread.run_sync(hotwords_of, box, caller, options)
         held = stack.pop_all()
 

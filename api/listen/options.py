@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from appliance.errors import Refused
+from api.listen.query import WHOLE, InvalidOption, Query, truth_of, within, wrong
 from appliance.store.search import printable
 from engine.incoming import ENCODINGS
 
@@ -22,17 +22,12 @@ DEFAULT_ENDPOINTING_MS, LONGEST_SILENCE_MS = 10, 60_000
 DEFAULT_SPLIT_S, LONGEST_SPLIT_S = 0.8, 60.0
 MAX_TERMS, MAX_TERM_LENGTH = 100, 100
 MAX_LABELS, MAX_LABEL_LENGTH = 100, 2048
-MAX_SHOWN = 60
 PREFIX = "Failed to deserialize query parameters: "
 LIVE_ONLY = frozenset({"interim_results", "endpointing", "utterance_end_ms", "vad_events"})
 FILES_ONLY = frozenset({"detect_language", "paragraphs", "utterances", "utt_split"})
 LANGUAGE = re.compile(r"([A-Za-z]{2,3})(?:[-_][A-Za-z0-9]{1,8})*")
 INTENSIFIER, LESS = re.compile(r":-?[0-9.]{1,9}$"), re.compile(r":-[0-9.]{1,9}$")
-WHOLE, DECIMAL = re.compile(r"[0-9]{1,9}"), re.compile(r"[0-9]{0,9}\.?[0-9]{1,9}")
-
-
-class InvalidOption(Refused):
-    """A parameter has a value that can't be taken."""
+DECIMAL = re.compile(r"[0-9]{0,9}\.?[0-9]{1,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,42 +65,6 @@ class Options:
         if self.detect_language or self.multilingual:
             return None
         return self.language if self.language_given else own or self.language
-
-
-class Query:
-    """The parameters by name."""
-
-    def __init__(self, pairs: Sequence[tuple[str, str]]) -> None:
-        self._values: dict[str, list[str]] = {}
-        for name, value in pairs:
-            self._values.setdefault(name, []).append(value)
-
-    def every(self, name: str) -> list[str]:
-        """Return all values of a parameter that may be repeated."""
-        return self._values.get(name, [])
-
-    def one(self, name: str) -> str | None:
-        """Return the value of a parameter, None if it is not there."""
-        return self.every(name)[-1] if name in self._values else None
-
-    def flag(self, name: str) -> bool:
-        """Return whether it is true."""
-        value = self.one(name)
-        if value is None:
-            return False
-        truth = truth_of(value)
-        if truth is None:
-            raise wrong(name, value, "want true or false")
-        return truth
-
-    def whole(self, name: str, least: int, most: int) -> int | None:
-        """Return a whole number, None if it is not there."""
-        value = self.one(name)
-        if value is None:
-            return None
-        if not WHOLE.fullmatch(value) or not least <= int(value) <= most:
-            raise wrong(name, value, f"want a whole number from {least} to {most}")
-        return int(value)
 
 
 def parse(query: Iterable[tuple[str, str]], *, live: bool = True) -> Options:
@@ -252,24 +211,3 @@ def extra_of(query: Query) -> dict[str, str]:
             raise wrong("extra", value, "want a key and a value such as room:12")
         pairs[key] = text
     return pairs
-
-
-def within(name: str, values: Sequence[str], most: int, longest: int) -> tuple[str, ...]:
-    """Return the values, or refuse too many or too long ones."""
-    if len(values) > most:
-        raise InvalidOption(f"{name}: there are {len(values)}; want {most} at most")
-    for value in values:
-        if len(value) > longest:
-            raise wrong(name, value, f"want {longest} characters at most")
-    return tuple(values)
-
-
-def truth_of(value: str) -> bool | None:
-    """Return what the SDKs of several languages mean by it; None if it is no truth."""
-    return {"true": True, "false": False}.get(value.lower())
-
-
-def wrong(name: str, value: str, wanted: str) -> InvalidOption:
-    """Return what is wrong with a value, without repeating all of a long one."""
-    shown = value if len(value) <= MAX_SHOWN else f"{value[:MAX_SHOWN]}…"
-    return InvalidOption(f"{name} {shown!r}: {wanted}")

@@ -12,7 +12,7 @@ import msgspec
 from litestar import Response, WebSocket
 
 from api import problems
-from api.listen.options import InvalidOption
+from api.listen.query import InvalidOption
 from api.schemas import DeepgramProblem
 from appliance.errors import Busy
 from engine.errors import AudioUnreadable, LanguageUnsupported
@@ -70,7 +70,8 @@ def remote_content() -> Refusal:
     return Refusal(
         400,
         "REMOTE_CONTENT_ERROR",
-        "This box fetches nothing from an address; send the bytes of the file instead of its url.",
+        "This box fetches nothing from an address (listen_url_hosts names no host); send the bytes "
+        "of the file instead of its url.",
     )
 
 
@@ -142,20 +143,25 @@ async def refuse_handshake(
     socket: WebSocket[Any, Any, Any], refusal: Refusal, request_id: str
 ) -> None:
     """Answer the handshake of a WebSocket with the refusal instead of opening it."""
+    await send_refusal(socket.send, refusal, request_id)
+
+
+async def send_refusal(send: Any, refusal: Refusal, request_id: str) -> None:
+    """Send it by ASGI's denial of a WebSocket."""
     body = refusal.body(request_id)
     headers = {
         "content-type": "application/json",
         "content-length": str(len(body)),
         **refusal.headers(request_id),
     }
-    await socket.send(
+    await send(
         {
             "type": "websocket.http.response.start",
             "status": refusal.status,
             "headers": [(name.encode(), value.encode()) for name, value in headers.items()],
         }
     )
-    await socket.send({"type": "websocket.http.response.body", "body": body, "more_body": False})
+    await send({"type": "websocket.http.response.body", "body": body, "more_body": False})
 
 
 def header_of(text: str) -> str:

@@ -166,6 +166,7 @@ class SegmentRow(SQLModel, table=True):
     engine: str
     confidence: float
     suppressed: str | None = None
+    engine_reason: str | None = None  # why it wasn't the engine of the box
 
 
 class Recording(SQLModel, table=True):
@@ -185,6 +186,7 @@ class Recording(SQLModel, table=True):
     mid_speech: bool = False  # the last utterance was cut there, the next one goes on
     told_events: int = 0  # lines of the journal's events that have been told
     language: str | None = None  # asked for, or that of the first speech
+    cloud_ms: int = 0  # of its sound, heard in the cloud
 
 
 class RecordingEvent(SQLModel, table=True):
@@ -270,7 +272,7 @@ class UsageEvent(SQLModel, table=True):
     __table_args__ = (Index("ix_usage_event_account_time", "account_id", "created_at"),)
     id: int | None = Field(default=None, primary_key=True)
     account_id: int = Field(foreign_key="account.id")
-    kind: str  # session, dictation, token
+    kind: str  # session, dictation, token, failover
     words: int = 0
     audio_ms: int = 0
     cost_micros: int = 0  # millionths of the price table's currency

@@ -4,6 +4,9 @@ A job is queued, running and then done, failed or cancelled. Whoever takes one i
 of `appliance.uploads`; a job found running at start was cut off and is queued again.
 """
 
+from collections.abc import Collection
+from datetime import timedelta
+
 from sqlalchemy import func
 from sqlmodel import Session, col, select
 
@@ -13,6 +16,7 @@ from appliance.store.database import tell
 from appliance.store.entities import Job, JobState, SessionRow, now
 
 OPEN = (JobState.QUEUED, JobState.RUNNING)
+RECENT, MOST_RECENT = timedelta(days=1), 100
 
 
 def add(session: Session, row: SessionRow, language: str | None = None) -> Job:
@@ -33,11 +37,30 @@ def get(session: Session, account_id: int, job_id: int) -> Job:
     return job
 
 
-def take(session: Session) -> Job | None:
-    """Mark the oldest queued job as running and return it."""
-    job = session.exec(
-        select(Job).where(Job.state == JobState.QUEUED).order_by(col(Job.id)).limit(1)
-    ).first()
+def owners(session: Session) -> list[int]:
+    """Return the accounts that have a job in the queue."""
+    waiting = select(Job.account_id).where(Job.state == JobState.QUEUED).distinct()
+    return list(session.exec(waiting))
+
+
+def recent(session: Session, account_id: int) -> list[tuple[Job, str]]:
+    """Return open jobs and those ended within a day, with titles, the newest first."""
+    listed = col(Job.state).in_(OPEN) | (col(Job.finished_at) > now() - RECENT)
+    rows = session.exec(
+        select(Job, SessionRow.title)
+        .where(Job.session_id == SessionRow.id, Job.account_id == account_id, listed)
+        .order_by(col(Job.id).desc())
+        .limit(MOST_RECENT)
+    )
+    return [(job, title) for job, title in rows]
+
+
+def take(session: Session, owners: Collection[int] | None = None) -> Job | None:
+    """Mark the oldest queued job (of these accounts) as running and return it."""
+    queued = select(Job).where(Job.state == JobState.QUEUED).order_by(col(Job.id)).limit(1)
+    if owners is not None:
+        queued = queued.where(col(Job.account_id).in_(owners))
+    job = session.exec(queued).first()
     if job is not None:
         job.state, job.started_at, job.progress = JobState.RUNNING, now(), 0.0
         session.add(job)

@@ -71,6 +71,7 @@ def add_segments(session: Session, session_id: int, segments: Iterable[Segment])
                 engine=segment.engine,
                 confidence=segment.confidence,
                 suppressed=segment.suppressed,
+                engine_reason=segment.engine_reason,
             )
         )
 
@@ -96,6 +97,7 @@ def segments(session: Session, session_id: int) -> list[Segment]:
             engine=row.engine,
             confidence=row.confidence,
             suppressed=row.suppressed,
+            engine_reason=row.engine_reason,
         )
         for row in rows
     ]

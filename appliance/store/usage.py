@@ -12,6 +12,7 @@ from appliance.periods import Period
 from appliance.store.entities import UsageEvent, UsageQuarter, now
 
 DICTATION = "dictation"  # the kind of a line that a history entry makes
+FAILOVER = "failover"  # and of one for each stretch that the cloud heard for the box
 QUARTER_S = 900  # every UTC offset in use is a multiple of a quarter of an hour
 # one period each: a GROUP BY over all of them would sort every row, which takes twice as long
 SUM = text(

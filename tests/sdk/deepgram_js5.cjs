@@ -59,8 +59,14 @@ async function file() {
   tell({ answer, chunked });
 }
 
+// One request, with every timeout as the SDK has it.
+async function once() {
+  tell({ answer: await keyed.listen.v1.media.transcribeFile(plan.bytes, { model: "nova-3" }) });
+}
+
 async function main() {
   if (plan.what === "file") await file();
+  else if (plan.what === "once") await once();
   else if (plan.what === "live in a browser") await live(keyed);
   else await live(await granted());
 }

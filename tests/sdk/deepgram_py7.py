@@ -91,6 +91,13 @@ def file(plan):
     tell(answer=answer.dict(), chunked=chunked.dict())
 
 
+def once(plan):
+    """Send a file in one request, with every timeout as the SDK has it."""
+    client = DeepgramClient(environment=environment(plan.url), api_key=plan.key)
+    answer = client.listen.v1.media.transcribe_file(request=plan.sound, model="nova-3")
+    tell(answer=answer.dict())
+
+
 def refused(plan):
     """Tell what comes of a wrong key, and of bytes that are no sound."""
     there = environment(plan.url)
@@ -107,6 +114,8 @@ def refused(plan):
 plan = Plan()
 if plan.what == "file":
     file(plan)
+elif plan.what == "once":
+    once(plan)
 elif plan.what == "refused":
     refused(plan)
 else:

@@ -36,7 +36,7 @@ class Kit:
     program: str
     variables: tuple[tuple[str, str], ...] = ()
 
-    def run(self, script: str, **plan: object) -> dict:
+    def run(self, script: str, within_s: float = RUN_S, **plan: object) -> dict:
         """Give a script of this folder its plan; return what it tells."""
         __tracebackhide__ = True  # the plan holds a key
         kept = {k: v for k, v in clean_environment().items() if not k.startswith(FOREIGN)}
@@ -45,7 +45,7 @@ class Kit:
             input=json.dumps(plan),
             capture_output=True,
             text=True,
-            timeout=RUN_S,
+            timeout=within_s,
             env={**kept, "NO_PROXY": "*", "no_proxy": "*", **dict(self.variables)},
             check=False,
         )
