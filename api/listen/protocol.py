@@ -42,6 +42,13 @@ class Protocol(WebSocketsSansIOProtocol):
             self.transport.write(answer)
             self.transport.close()
 
+    def send_receive_event_to_app(self) -> None:
+        """Pass a message on, unless it came before the handshake's answer (RFC 6455, 4.1)."""
+        if self.handshake_complete:
+            super().send_receive_event_to_app()
+        elif not self.disconnected:
+            self.handle_parser_exception()
+
     def handle_parser_exception(self) -> None:
         """Say why it ends, and read on: closed at once, what is unread would reset it."""
         close = self.conn.close_sent
