@@ -15,7 +15,7 @@ from engine.audio import SAMPLE_RATE, Samples
 from engine.gates import Decoded, Gates
 from engine.windows import frames_of, spectrogram
 
-UNSURE = -0.35  # mean log-probability below which a beam is worth its cost
+UNSURE = -0.3  # mean log-probability below which a beam is worth its cost
 MAX_TOKENS = 448  # the decoder's context, prompt included
 
 

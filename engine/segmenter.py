@@ -47,9 +47,10 @@ class Profile:
 # tuned with tests/bench/vad.py, and on other voices and noises than it has
 MEETING = Profile(offset=0.4, pre_roll_ms=300, hangover_ms=250, min_speech_ms=190)
 DICTATION = replace(MEETING, end_silence_ms=600)
-# the pieces that windows are packed with; 13 s fit into the one of 15 s, 18 s into that of 20 s
-FILE = Profile(end_silence_ms=400, soft_max_ms=13_000, hard_max_ms=18_000)
-LONGER = replace(FILE, soft_max_ms=18_000)  # where encoding is cheap: fewer windows to decode
+# what windows are packed with: 18 s fit into the one of 20 s, 28 s into the full one. The more a
+# window holds, the more the decoder knows of who speaks, and the fewer words it gets wrong
+FILE = Profile(end_silence_ms=400, soft_max_ms=18_000, hard_max_ms=18_000)
+LONGER = replace(FILE, soft_max_ms=28_000, hard_max_ms=28_000)  # where encoding is cheap
 
 
 @dataclass(frozen=True, slots=True)
