@@ -26,7 +26,7 @@ from engine.journal import JournalReader
 from engine.segmenter import DICTATION, MEETING, Segmenter, Utterance
 from engine.transcript import Segment
 from engine.vad import CHUNK_SAMPLES
-from engine.whisper import Request
+from engine.whisper import KNOWN_BY_SAMPLES, Request
 from engine.worker import Priority, Ticket, Worker
 from engine.writers import segment_as_dict
 
@@ -55,6 +55,7 @@ class Hearing:
         self._database, self._worker, self._folder = database, worker, folder
         self._lane = lane  # text comes by it, if there is one; else of the worker alone
         self._language, self._profile = row.language, PROFILES[row.profile]
+        self._guess = row.language  # of speech too short to know the language by
         # a power cut may have taken sound whose text is here: what comes now is new all the same
         self._settled = min(row.settled_samples, JournalReader(folder).samples)
         self._mid_speech = row.mid_speech
@@ -245,7 +246,9 @@ class Hearing:
             end_ms = utterance.end_sample * 1000 // SAMPLE_RATE
             return [Segment(offset_ms, end_ms, "", (), NO_ENGINE, 0.0, NO_TEXT)]
         if any(segment.suppressed is None for segment in heard.segments):
-            self._language = self._language or heard.language
+            self._guess = self._guess or heard.language
+            if len(utterance.samples) >= KNOWN_BY_SAMPLES:
+                self._language = self._language or heard.language
         return [segment.moved(offset_ms) for segment in heard.segments]
 
     def _keep(self, utterance: Utterance, segments: list[Segment]) -> None:
@@ -259,7 +262,7 @@ class Hearing:
                     told["reason"] = segment.suppressed
                 last = recordings.append_event(session, row, recordings.SEGMENT, told)
             row.settled_samples, row.mid_speech = utterance.end_sample, utterance.continues
-            row.language = self._language
+            row.language = self._language or self._guess
             charge = self._lane.charge(session, self._session_id) if self._lane else None
             if charge is not None:
                 row.cloud_ms += charge.audio_ms

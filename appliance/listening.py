@@ -14,11 +14,10 @@ from engine.audio import SAMPLE_RATE, Samples
 from engine.incoming import Incoming, incoming
 from engine.live import Live
 from engine.live_events import Told
-from engine.whisper import Request
+from engine.whisper import KNOWN_BY_SAMPLES, Request
 from engine.worker import Priority, Ticket, Worker
 
 STEP_SAMPLES = SAMPLE_RATE // 4  # heard at once
-ENOUGH_SAMPLES = 3 * SAMPLE_RATE // 2  # of speech to know the language by
 MAX_DUE = 3  # finals that may wait for the engine before no more sound is taken
 
 Heard = tuple[int, Told]  # of which channel, and what
@@ -50,6 +49,7 @@ class Listening:
         self._unheard: deque[list[Samples]] = deque()  # decoded, by channel
         self._probe: Ticket | None = None  # the decode that may tell the language
         self.language, self.hotwords = asked.language, asked.hotwords
+        self.expect_speech()
         # for any thread to read
         self.samples = 0  # that came, of each channel
         self.lag_s = 0.0  # how far finals are behind the sound
@@ -86,9 +86,13 @@ class Listening:
         for chunk in chunks:
             self._queue(self._incoming.feed(chunk))
 
+    def expect_speech(self) -> None:
+        """Let the engine know that somebody may speak any moment."""
+        self._worker.expect_speech()
+
     def hear(self, more: bool = False) -> list[Heard]:
         """Listen to the next quarter of a second; `more`: there is more to come at once."""
-        self._worker.expect_speech()
+        self.expect_speech()
         if not self._unheard:
             return self.collect()
         sound = self._unheard.popleft()
@@ -167,7 +171,7 @@ class Listening:
         )
         priority = Priority.LIVE if last else Priority.PARTIAL
         ticket = self._worker.submit(samples, request, priority)
-        if self.language is None and last and len(samples) >= ENOUGH_SAMPLES:
+        if self.language is None and last and len(samples) >= KNOWN_BY_SAMPLES:
             self._probe = ticket
         ticket.when_done(self._on_news)
         return ticket

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from engine.phrases import spelling
 
 NO_SPEECH, PHRASE = "no speech", "phrase"
-DENSE_SCRIPTS = {"ja", "zh", "yue", "ko", "th", "lo", "my", "km", "hi", "bn", "ta", "te", "am"}
+UNLIKELY = "log-probability"  # only of speech that was passed over at first
+# How many times the tokens of Latin script a language takes: Whisper's vocabulary has few words of
+# them, often no more than bytes. Counted on the first article of the Declaration of Human Rights.
+CYRILLIC = ("ru", "uk", "be", "bg", "mk", "sr", "kk", "tg", "tt", "ba", "mn")
+DENSE_SCRIPTS = {
+    **dict.fromkeys(CYRILLIC, 1.5),
+    **dict.fromkeys(("ja", "zh", "yue", "ko", "el", "he", "yi", "ar", "fa", "ur", "ps", "sd"), 2),
+    **dict.fromkeys(("hi", "mr", "ne", "sa", "bn", "as", "ta", "te", "kn", "ml", "gu", "pa"), 4),
+    **dict.fromkeys(("si", "th", "lo", "my", "km", "bo", "am", "hy", "ka"), 4),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +65,12 @@ class Gates:
         A decoder that has lost the thread writes until the cap stops it; people who say the same
         sentence three times take three times as long.
         """
-        rate = self.spoken_tokens_per_second * (2 if decoded.language in DENSE_SCRIPTS else 1)
+        rate = self.spoken_tokens_per_second * density(decoded.language)
         return not decoded.capped and len(decoded.tokens) <= rate * decoded.seconds + 4
 
     def token_cap(self, seconds: float, language: str | None) -> int:
         """Return the most tokens that so much speech can be; scripts without letters need more."""
-        rate = self.tokens_per_second * (2 if language in DENSE_SCRIPTS else 1)
+        rate = self.tokens_per_second * density(language)
         return int(rate * seconds) + self.spare_tokens
 
 
@@ -99,6 +108,16 @@ def verdict(decoded: Decoded, gates: Gates, phrases: Set[str] = frozenset()) -> 
     if spelling(decoded.text) in phrases and gates.invented(decoded):
         return PHRASE
     return None
+
+
+def density(language: str | None) -> float:
+    """Return how many times the tokens of Latin script a language takes."""
+    return DENSE_SCRIPTS.get(language or "", 1)
+
+
+def is_dense(language: str | None) -> bool:
+    """Tell whether a full window of it may be more than the decoder writes."""
+    return density(language) > 2
 
 
 def compression_ratio(text: str) -> float:

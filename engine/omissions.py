@@ -6,6 +6,7 @@ word that lasts for seconds, or behind the last one. Where the VAD hears speech 
 the stretch is to be decoded by itself.
 """
 
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -87,6 +88,9 @@ def filled(
     old, new = entries[omission.first : omission.last], [e for e in heard if is_word(e)]
     if len(new) <= sum(map(is_word, old)):
         return list(entries)
-    marks = [Aligned(e.text, e.start_ms, e.start_ms, e.probability) for e in old if not is_word(e)]
+    marks = [  # of the word before them; those of what is replaced go with it
+        Aligned(e.text, e.start_ms, e.start_ms, e.probability)
+        for e in itertools.takewhile(lambda e: not is_word(e), old)
+    ]
     moved = [entry.moved(omission.start_ms) for entry in heard]
     return [*entries[: omission.first], *marks, *moved, *entries[omission.last :]]

@@ -99,8 +99,12 @@ class Packer:
     """Fill windows with utterances as they come, up to a length."""
 
     def __init__(self, most_ms: int) -> None:
-        self._most = most_ms * PER_MS
+        self.narrow(most_ms)
         self._held: list[Utterance] = []
+
+    def narrow(self, most_ms: int) -> None:
+        """From now on a window has at most so much, but for an utterance that is longer."""
+        self._most = most_ms * PER_MS
 
     def push(self, utterance: Utterance) -> list[Pack]:
         """Take the next utterance; return the window that has no room for it, if so."""

@@ -49,7 +49,8 @@ MEETING = Profile(offset=0.4, pre_roll_ms=300, hangover_ms=250, min_speech_ms=19
 DICTATION = replace(MEETING, end_silence_ms=600)
 # what windows are packed with: 18 s fit into the one of 20 s, 28 s into the full one. The more a
 # window holds, the more the decoder knows of who speaks, and the fewer words it gets wrong
-FILE = Profile(end_silence_ms=400, soft_max_ms=18_000, hard_max_ms=18_000)
+FILE = Profile(end_silence_ms=400, soft_max_ms=17_984, hard_max_ms=17_984)  # whole chunks
+DENSE = replace(FILE, soft_max_ms=7_968, hard_max_ms=7_968)
 LONGER = replace(FILE, soft_max_ms=28_000, hard_max_ms=28_000)  # where encoding is cheap
 
 
@@ -219,8 +220,13 @@ class Segmenter:
         return utterance
 
 
-def pieces_for(model_name: str) -> Profile:
-    """Return how a file is cut for a model: what cost it the least at the same word error rate."""
+def pieces_for(model_name: str, dense: bool = False) -> Profile:
+    """Return how a file is cut for a model: what erred the least for what it costs.
+
+    `dense`: its language takes so many tokens that the decoder's context ends before a window does.
+    """
+    if dense:
+        return DENSE
     return LONGER if model_name.startswith("tiny") else FILE
 
 

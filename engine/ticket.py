@@ -92,14 +92,15 @@ class Ticket:
         self._future.add_done_callback(lambda _: call())
 
 
-def choose(waiting: list[Ticket], patient_since: float, indulged: bool = False) -> Ticket:
+def choose(waiting: list[Ticket], patient_since: float, last: Priority = Priority.LIVE) -> Ticket:
     """Return the oldest ticket if it lost patience, else the first of the best priority.
 
-    `indulged` says that the last one was not live: then a live one does not wait once more.
+    `last` is the priority of the one before: who is above it does not wait once more, so that of a
+    file whose windows have all waited long only every other one goes first.
     """
     first = min(waiting, key=lambda ticket: (ticket.priority, ticket.submitted))
     oldest = min(waiting, key=lambda ticket: ticket.submitted)
-    if oldest.submitted > patient_since or (indulged and first.priority is Priority.LIVE):
+    if oldest.submitted > patient_since or first.priority < last:
         return first
     return oldest
 

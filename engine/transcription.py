@@ -14,12 +14,13 @@ import numpy as np
 
 from engine.audio import SAMPLE_RATE, DecodeLimits, Decoding, Samples
 from engine.errors import AudioUnreadable, Cancelled
+from engine.gates import is_dense
 from engine.hearer import Hearer, Knowing
 from engine.packing import Pack, Packer
-from engine.segmenter import FILE, Profile, Segmenter, Utterance, pieces_for
+from engine.segmenter import DENSE, FILE, Profile, Segmenter, Utterance, pieces_for
 from engine.transcript import Segment, Transcript
 from engine.vad import CHUNK_SAMPLES, Silero
-from engine.whisper import Request
+from engine.whisper import KNOWN_BY_SAMPLES, Request
 from engine.worker import Priority, Ticket
 
 AHEAD = 32  # windows queued: two full batches for each of two workers
@@ -66,6 +67,7 @@ class FileTranscription:
         self._queued: deque[tuple[Pack, Ticket]] = deque()
         self._segments: list[Segment] = []
         self._language = self.request.language
+        self._guess: str | None = None  # of speech too short to know the language by
         self._shown_samples = 0
         self.media_type: str | None = None  # of the file, known once it is read
 
@@ -79,7 +81,7 @@ class FileTranscription:
         """Return the transcript of the whole file."""
         whisper = self._model()
         whisper.check_language(self.request.language)
-        profile = self.profile or pieces_for(whisper.model.name)
+        profile = self.profile or pieces_for(whisper.model.name, is_dense(self.request.language))
         self._packer = Packer(profile.soft_max_ms)
         try:
             self._decoding = Decoding(self.path, self.limits)
@@ -102,7 +104,7 @@ class FileTranscription:
         return Transcript(
             segments=tuple(self._segments),
             model=self.worker.model().model.name,
-            language=self._language if self._segments else None,
+            language=(self._language or self._guess) if self._segments else None,
             duration_ms=decoding.samples * 1000 // SAMPLE_RATE,
             warning=decoding.warning,
         )
@@ -138,12 +140,20 @@ class FileTranscription:
                 continue
         self._queued.popleft()
         if any(segment.suppressed is None for segment in heard.segments):
-            self._language = self._language or heard.language
+            self._learn(heard.language, pack)
         segments = pack.on_file(heard.segments)
         self._segments += segments
         if segments and self.on_segments is not None:
             self.on_segments(segments)
         self._report(decoding, pack.end_sample)
+
+    def _learn(self, language: str, pack: Pack) -> None:
+        """Take the language of the first speech for that of the file; a cough has none."""
+        self._guess = self._guess or language
+        if self._language is None and len(pack.samples) >= KNOWN_BY_SAMPLES:
+            self._language = language
+            if self.profile is None and is_dense(language):
+                self._packer.narrow(DENSE.soft_max_ms)
 
     def _go_on(self, samples: int) -> None:
         """Show that silence goes by too; speech that is still queued holds the figure back."""

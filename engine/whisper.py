@@ -15,7 +15,7 @@ from engine.alignment import Aligned, align, words_of
 from engine.audio import SAMPLE_RATE, Samples
 from engine.decoding import UNSURE, Decoding, Encoded, Manner, encode
 from engine.errors import LanguageUnsupported, ModelUnavailable
-from engine.gates import Gates
+from engine.gates import UNLIKELY, Gates
 from engine.guard import Take, guarded
 from engine.hardware import Hardware
 from engine.models import Model
@@ -29,6 +29,9 @@ PER_MS = SAMPLE_RATE // 1000
 # hypotheses where the model is unsure: with 5 it errs as often and takes an eighth longer, with 2
 # or 1 `tiny.en` errs on 0.8 % more of the words of a long file, and `base` on 0.5 %
 BEAM = 3
+
+
+KNOWN_BY_SAMPLES = 3 * SAMPLE_RATE // 2  # of speech by which the language is known
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,12 +195,15 @@ class Whisper:
             window = window_of(len(part) / SAMPLE_RATE)
             encoded = encode(self._whisper, part, window)
             (again,) = guarded(self._whisper, decoding, [encoded], manner)
-            if again.reason is not None:
+            reason = again.reason
+            if reason is None and again.doubtful(request.gates):
+                reason = UNLIKELY
+            if reason is not None:
                 (segment,) = segments_of(
-                    [], again.decoded, self.model.label, again.encoded.seconds, again.reason
+                    [], again.decoded, self.model.label, again.encoded.seconds, reason
                 )
                 held_back.append(segment.moved(omission.start_ms))
-            elif not again.doubtful(request.gates):
+            else:
                 (heard,) = self._words(decoding, [again])
                 entries = filled(entries, omission, heard)
         return entries, held_back

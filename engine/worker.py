@@ -20,6 +20,7 @@ from engine.errors import Cancelled, EngineError, ModelUnavailable
 from engine.tally import Tally
 from engine.ticket import Priority, Ticket, batch_of, choose
 from engine.whisper import Request, Whisper
+from engine.windows import FULL_WINDOW_SECONDS, window_of
 
 __all__ = ["Priority", "Ticket", "Worker"]
 log = logging.getLogger(__name__)
@@ -45,12 +46,12 @@ class Worker:
         self._waiting: list[Ticket] = []
         self._changed = threading.Condition()
         self._closing = False
-        self._indulged = False  # the last one served was not live
+        self._last = Priority.LIVE  # that was served
         self._whisper: Whisper | None = None
         self._failure: EngineError | None = None
         self._loaded = threading.Event()
         self._spoken_s = -SPOKEN_WITHIN_S  # when a live or recording caller was heard of last
-        self._window_s = FIRST_GUESS_S  # what a window of a file took of late
+        self._per_second_s = FIRST_GUESS_S / FULL_WINDOW_SECONDS  # of a file's windows, of late
         self._began_s: dict[int, float] = {}  # the batches at hand
         self._threads = [
             threading.Thread(target=run, name="engine", daemon=True)
@@ -81,7 +82,7 @@ class Worker:
         if not self._loaded.wait(timeout_s):
             raise TimeoutError("the model is still being loaded")
         if self._failure is not None:
-            raise self._failure
+            raise self._failure.with_traceback(None)  # it would grow by each raise
         assert self._whisper is not None
         return self._whisper
 
@@ -133,7 +134,7 @@ class Worker:
             if self._closing:
                 raise Cancelled("the engine is stopping")
             if self._failure is not None:
-                raise self._failure
+                raise self._failure.with_traceback(None)
             if not priority.of_files:
                 self.expect_speech()
             self._waiting.append(ticket)
@@ -161,31 +162,36 @@ class Worker:
         while batch := self._next():
             with self._changed:
                 began = time.monotonic()
-                self._began_s[me] = began + (len(batch) - 1) * self._window_s  # the others' time
+                others = sum(map(self._expected_s, batch[1:]))
+                self._began_s[me] = began + others
+            for ticket in batch:
+                ticket.begun = True
+                self.tally.began(ticket.priority.label, began - ticket.submitted)
             self._serve(whisper, batch, began)
             with self._changed:
                 del self._began_s[me]
 
     def _serve(self, whisper: Whisper, batch: list[Ticket], began: float) -> None:
         label = batch[0].priority.label
-        for ticket in batch:
-            ticket.begun = True
-            self.tally.began(label, began - ticket.submitted)
         try:
             if len(batch) == 1:
                 heard = [whisper.transcribe(batch[0].samples, batch[0].request)]
             else:
                 heard = whisper.transcribe_all([t.samples for t in batch], batch[0].request)
         except Exception as error:
+            if len(batch) > 1:  # perhaps there were too many, perhaps one of them is at fault
+                for ticket in batch:
+                    self._serve(whisper, [ticket], time.monotonic())
+                return
             self.tally.failed(time.monotonic() - began)
             log.warning("a window could not be transcribed: %s", type(error).__name__)
             told = engine_error(error) if isinstance(error, RuntimeError) else error
-            for ticket in batch:
-                ticket.fail(told)
+            batch[0].fail(told)
             return
         each_s = (time.monotonic() - began) / len(batch)
         if batch[0].priority.of_files:
-            self._window_s = each_s
+            encoded_s = max(window_of(ticket.seconds) for ticket in batch)
+            self._per_second_s = each_s / encoded_s
         for ticket, result in zip(batch, heard, strict=True):
             held_back = tuple(s.suppressed for s in result.segments if s.suppressed is not None)
             self.tally.ended(label, ticket.seconds, each_s, held_back)
@@ -212,20 +218,22 @@ class Worker:
                 if self._closing:
                     return []
                 if self._waiting:
-                    ticket = choose(
-                        self._waiting, time.monotonic() - self._patience_s, self._indulged
-                    )
-                    self._indulged = ticket.priority is not Priority.LIVE
-                    batch = batch_of(ticket, self._waiting, self._most_at_once())
+                    since = time.monotonic() - self._patience_s
+                    ticket = choose(self._waiting, since, self._last)
+                    self._last = ticket.priority
+                    batch = batch_of(ticket, self._waiting, self._most_at_once(ticket))
                     self._waiting = [each for each in self._waiting if each not in batch]
                     return batch
                 self._changed.wait()
 
-    def _most_at_once(self) -> int:
-        """Return how many windows of a file may hold up whoever comes next."""
+    def _expected_s(self, ticket: Ticket) -> float:
+        return self._per_second_s * window_of(ticket.seconds)
+
+    def _most_at_once(self, ticket: Ticket) -> int:
+        """Return how many windows like that of a ticket may hold up whoever comes next."""
         spoken = time.monotonic() - self._spoken_s <= SPOKEN_WITHIN_S
         longest_s = WHILE_SPOKEN_S if spoken else LONGEST_S
-        return max(min(int(longest_s / self._window_s), MOST_AT_ONCE), 1)
+        return max(min(int(longest_s / self._expected_s(ticket)), MOST_AT_ONCE), 1)
 
 
 def engine_error(error: RuntimeError) -> EngineError:

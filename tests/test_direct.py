@@ -243,11 +243,12 @@ def test_it_is_given_up_while_the_model_is_loaded(loading, tmp_path):
         direct_of(loading, tmp_path).transcribe("none", language=None, cancelled=cancelled)
 
 
-def test_it_is_given_up_in_the_middle_of_a_file(direct):
+def test_it_is_given_up_in_the_middle_of_a_file(direct, tmp_path):
     cancelled = threading.Event()
+    path = write_wav(tmp_path / "long.wav", np.tile(read(MEETING.path), 6))
     with pytest.raises(Cancelled):
         direct.transcribe(
-            MEETING.path,
+            path,
             language=None,
             on_segments=lambda _: cancelled.set(),
             cancelled=cancelled,

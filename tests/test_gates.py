@@ -2,7 +2,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.gates import Decoded, Gates, compression_ratio, repeated_share, verdict
+from engine.gates import (
+    DENSE_SCRIPTS,
+    Decoded,
+    Gates,
+    compression_ratio,
+    density,
+    is_dense,
+    repeated_share,
+    verdict,
+)
+from engine.segmenter import pieces_for
 
 PLAIN = "Please send the new contract to the finance team before lunch."
 LOOP = "thank you very much " * 6
@@ -120,6 +130,24 @@ def test_the_token_cap_grows_with_time_and_with_dense_scripts():
     assert Gates().token_cap(10, "en") == 96
     assert Gates().token_cap(10, None) == 96
     assert Gates().token_cap(10, "ja") == 176
+
+
+# tokens of the first article of the Declaration of Human Rights, about 12 s when it is read out
+@pytest.mark.parametrize(
+    ("language", "tokens"),
+    [("en", 37), ("el", 100), ("hi", 195), ("mr", 208), ("ta", 200), ("hy", 180)],
+)
+def test_what_people_say_stays_below_the_cap_in_any_script(language, tokens):
+    assert tokens < Gates().token_cap(12, language)
+    said = Decoded((1,) * tokens, "same words " * 40, -0.3, 0.0, False, 12.0, language)
+    assert verdict(said, Gates()) is None
+
+
+@pytest.mark.parametrize("language", sorted(DENSE_SCRIPTS))
+def test_a_window_of_a_dense_script_ends_before_the_decoder_does(language):
+    seconds = pieces_for("base", is_dense(language)).soft_max_ms / 1000
+    spoken = Gates().spoken_tokens_per_second * density(language)
+    assert spoken * seconds < 224  # what Whisper writes at most
 
 
 @given(st.floats(0, 30), st.floats(0, 30), st.sampled_from(["en", "ja", None]))

@@ -45,7 +45,14 @@ def test_what_is_heard_takes_the_place_of_the_word_that_hid_it():
     said = entries((" Well", 0, 3000), (",", 3000, 6000), (" yes", 6000, 6300))
     heard = entries((" So", 100, 400), (" Well", 500, 700), (" then", 800, 1000))
     now = filled(said, Omission(0, 6000, 0, 2), heard)
-    assert [each.text for each in now] == [",", " So", " Well", " then", " yes"]
+    assert [each.text for each in now] == [" So", " Well", " then", " yes"]
+
+
+def test_the_mark_of_the_word_before_stays():
+    said = entries((" Yes", 0, 300), (".", 300, 320), (" Well", 320, 6000))
+    heard = entries((" So", 100, 400), (" then", 800, 1000))
+    now = filled(said, Omission(300, 6000, 1, 3), heard)
+    assert [each.text for each in now] == [" Yes", ".", " So", " then"]
 
 
 def test_nothing_changes_where_no_more_is_heard():

@@ -139,16 +139,24 @@ def test_live_windows_go_one_by_one(batches):
 
 def test_while_somebody_may_speak_batches_are_short(batches):
     worker, _ = batches
-    worker._window_s = 0.3
-    assert worker._most_at_once() == MOST_AT_ONCE
+    ticket = Ticket(np.zeros(18 * 16_000, np.int16), Request(), LONG)  # for a window of 20 s
+    worker._per_second_s = 0.3 / 20
+    assert worker._most_at_once(ticket) == MOST_AT_ONCE
     worker.expect_speech()
-    assert worker._most_at_once() == 3
+    assert worker._most_at_once(ticket) == 3
     worker._spoken_s -= SPOKEN_WITHIN_S
-    assert worker._most_at_once() == MOST_AT_ONCE
+    assert worker._most_at_once(ticket) == MOST_AT_ONCE
     of_file(worker, 1, Priority.PARTIAL).cancel()
-    assert worker._most_at_once() == 3
-    worker._window_s = 5.0
-    assert worker._most_at_once() == 1
+    assert worker._most_at_once(ticket) == 3
+    worker._per_second_s = 5.0 / 20
+    assert worker._most_at_once(ticket) == 1
+
+
+def test_a_short_window_says_nothing_of_how_many_long_ones_take_a_second(batches):
+    worker, _ = batches
+    worker.expect_speech()
+    worker._per_second_s = 0.2 / 10  # a window of 10 s has just taken 0.2 s
+    assert worker._most_at_once(Ticket(np.zeros(28 * 16_000, np.int16), Request(), LONG)) == 1
 
 
 def test_two_workers_are_at_two_windows(whisper):
@@ -164,18 +172,23 @@ def test_two_workers_are_at_two_windows(whisper):
     assert not worker.alive
 
 
-def test_a_bad_batch_fails_as_a_whole_and_harms_no_other(batches):
+def test_a_batch_that_fails_is_tried_window_by_window(batches):
     worker, whisper = batches
 
     def fail(windows, request):
         raise RuntimeError("out of memory")
 
-    whisper.transcribe_all, whisper.transcribe = fail, whisper.transcribe
-    bad = [of_file(worker, 12) for _ in range(2)]
+    def one(samples, request):
+        if len(samples) == 13 * 16_000:
+            raise RuntimeError("out of luck")
+        return Heard((), "en")
+
+    whisper.transcribe_all, whisper.transcribe = fail, one
+    good, bad, fine = (of_file(worker, seconds) for seconds in (12, 13, 11))
     whisper.go.set()
-    for ticket in bad:
-        with pytest.raises(EngineError, match="out of memory"):
-            ticket.result(60)
+    assert good.result(60).language == fine.result(60).language == "en"
+    with pytest.raises(EngineError, match="out of luck"):
+        bad.result(60)
     assert worker.tally.now().failed == 1
 
 
@@ -195,12 +208,33 @@ def test_a_ticket_that_has_waited_too_long_is_chosen_before_a_live_one():
     assert choose([long, short], patient_since=9.0) is short
 
 
-def test_a_live_caller_never_waits_for_two_impatient_ones():
-    first, second, live = (Ticket(NOTHING, Request(), p) for p in (LONG, LONG, LIVE))
-    first.submitted, second.submitted, live.submitted = 1.0, 2.0, 30.0
-    assert choose([first, second, live], patient_since=10.0) is first
-    assert choose([second, live], patient_since=10.0, indulged=True) is live
-    assert choose([second], patient_since=10.0, indulged=True) is second
+def test_who_is_more_urgent_never_waits_for_two_impatient_ones():
+    first, second = (Ticket(NOTHING, Request(), LONG) for _ in range(2))
+    first.submitted, second.submitted = 1.0, 2.0
+    for priority in (LIVE, Priority.PARTIAL, SHORT):
+        urgent = Ticket(NOTHING, Request(), priority)
+        urgent.submitted = 30.0
+        assert choose([first, second, urgent], patient_since=10.0) is first
+        assert choose([second, urgent], patient_since=10.0, last=LONG) is urgent
+        assert choose([second, urgent], patient_since=10.0, last=priority) is second
+    assert choose([second], patient_since=10.0, last=LONG) is second
+
+
+def test_what_can_not_be_loaded_may_be_asked_for_again_and_again():
+    def absent():
+        raise ModelUnavailable("model 'absent' is not installed")
+
+    worker = Worker(absent).start()
+    for _ in range(50):
+        with pytest.raises(ModelUnavailable):
+            worker.model(60)
+        with pytest.raises(ModelUnavailable):
+            submit(worker, "a", LIVE)
+    depth, at = 0, worker.failure.__traceback__
+    while at is not None:
+        depth, at = depth + 1, at.tb_next
+    assert depth < 5  # each holds a frame, and all that is in it
+    worker.stop()
 
 
 def test_a_cancelled_ticket_is_never_heard(busy, whisper):

@@ -176,6 +176,7 @@ class Connection:
             await self._obey(item)
 
     async def _obey(self, command: Command) -> None:
+        self.listening.expect_speech()  # it is still there, if silent
         match command["type"]:
             case "CloseStream":
                 raise Ended(NORMAL, "")

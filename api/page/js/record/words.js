@@ -44,6 +44,7 @@ const CAUSES = {
 
 const REASONS = {
   "no speech": "it is probably no speech",
+  "log-probability": "the box was too unsure of it",
   "token rate": "it is more text than can be said in the time",
   repetition: "it repeats itself as people do not",
   compression: "it repeats itself as people do not",
