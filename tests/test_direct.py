@@ -301,6 +301,6 @@ def test_a_long_file_steps_back_as_soon_as_it_is_known_to_be_long(direct, monkey
     direct.transcribe(MEETING.path, language="en")  # its head tells
     assert set(noted) == {Priority.LONG}
     noted.clear()
-    unknown = encode(tmp_path / "meeting.aac", "adts", "aac", read(MEETING.path))
+    unknown = encode(tmp_path / "meeting.aac", "adts", "aac", np.tile(read(MEETING.path), 4))
     direct.transcribe(unknown, language=None)
     assert noted[-1] is Priority.LONG
