@@ -263,6 +263,7 @@ def test_the_openapi_document_is_printed_without_a_box():
     assert "/health" in document["paths"]
 
 
+@pytest.mark.long
 def test_output_into_a_closed_pipe_is_no_error():
     reader, writer = os.pipe()
     os.close(reader)

@@ -91,6 +91,7 @@ def check(stored, hooks, arrived, killed) -> None:
     print(f"{len(killed)} kills, {len(sent)} deliveries, again: {dict(again)}", file=sys.stderr)
 
 
+@pytest.mark.long
 def test_kill_9_loses_no_delivery_and_sends_at_most_one_again_to_each_endpoint(tmp_path):
     storm(tmp_path, kills=1, events=12, seed=1)
 

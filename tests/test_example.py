@@ -124,6 +124,7 @@ def test_a_file_is_dictated_to_the_cloud_and_kept_on_the_box(cloud, box):
     assert audio_of(box, entry) == sound
 
 
+@pytest.mark.long
 def test_the_microphone_is_dictated_until_ctrl_c_and_kept_as_wav(cloud, box, tmp_path):
     (tmp_path / "sounddevice.py").write_text(MICROPHONE)  # no test machine has a microphone
     arguments = ("--box", box.base_url, "--engine", "cloud")
@@ -142,6 +143,7 @@ def test_the_microphone_is_dictated_until_ctrl_c_and_kept_as_wav(cloud, box, tmp
         assert len(recording.readframes(recording.getnframes())) == heard.audio_bytes > 0
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
@@ -155,6 +157,7 @@ def test_a_file_that_can_not_be_read_is_one_line(box, arguments, said):
     assert said in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.long
 def test_what_the_box_refuses_is_one_line_without_the_key(box):
     key = "sb_live_aaaaaaaa_" + "b" * 43
     done = run("--box", box.base_url, DICTATION.path, key=key)
@@ -163,12 +166,14 @@ def test_what_the_box_refuses_is_one_line_without_the_key(box):
     assert key not in done.stderr
 
 
+@pytest.mark.long
 def test_a_box_that_is_not_there_is_one_line(box):
     done = run("--box", "http://127.0.0.1:1", DICTATION.path, key=key_of(box))
     assert done.returncode == 1
     assert "http://127.0.0.1:1" in done.stderr and len(done.stderr.splitlines()) == 1
 
 
+@pytest.mark.long
 def test_a_socket_that_is_refused_is_one_line_without_the_token(cloud, box):
     before, cloud.behave = len(cloud.listened), "200 401"
     try:
@@ -180,6 +185,7 @@ def test_a_socket_that_is_refused_is_one_line_without_the_token(cloud, box):
     assert cloud.token not in done.stderr and len(cloud.listened) == before
 
 
+@pytest.mark.long
 def test_without_a_key_it_says_which_variable_to_set():
     done = run(key="")
     assert done.returncode == 1 and "SCRIBEBOX_KEY" in done.stderr
@@ -197,6 +203,7 @@ def offline(tmp_path_factory):
         server.stop()
 
 
+@pytest.mark.long
 def test_without_a_cloud_the_same_file_is_dictated_to_the_box_itself(offline):
     done = run("--box", offline.base_url, DICTATION.path, key=key_of(offline))
     assert (done.returncode, done.stderr) == (0, ""), done.stderr

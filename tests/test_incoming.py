@@ -169,6 +169,7 @@ def test_raw_sound_byte_by_byte_is_the_same_sound(rate):
     assert np.array_equal(whole, drip)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("rate", [8000, 44_100, 44_101])
 def test_an_hour_of_raw_sound_is_an_hour_long(rate):
     piece = bytes(2 * rate * 10)

@@ -182,6 +182,7 @@ def test_a_handshake_that_is_too_long_is_answered(box):
 # --- what is told
 
 
+@pytest.mark.long
 def test_the_text_is_the_same_however_the_sound_was_cut(box, speech):
     raw, texts = speech.tobytes(), set()
     for pieces in ([raw], cut(raw, 32_000), cut(raw, 640), cut(raw, 641)):

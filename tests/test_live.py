@@ -89,6 +89,7 @@ def test_what_was_told_as_stable_is_never_taken_back(tiny, speech):
             assert final[: len(shown)] == shown[: len(final)]
 
 
+@pytest.mark.long
 def test_an_engine_that_is_behind_leaves_out_partials_and_no_final(tiny, speech):
     in_time = finals(hear(Live(through(tiny)), speech[0]))
     behind = hear(Live(through(tiny)), speech[0], wait=False)
@@ -163,6 +164,7 @@ def test_a_flush_before_any_sound_is_answered_too():
     assert live.collect() == [Final((), 0, True, flushed=True)]
 
 
+@pytest.mark.long
 def test_a_pause_is_told_once_after_its_words_are_final(tiny, speech):
     told = hear(Live(through(tiny), pause_ms=1000), speech[0])
     for place, one in enumerate(told):

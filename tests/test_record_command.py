@@ -163,6 +163,7 @@ def served(tmp_path_factory):
         box.stop()
 
 
+@pytest.mark.long
 def test_what_makes_no_sense_is_wrong_use_with_a_server_and_without(tmp_path, served):
     for wish, data in ((["--title", "x" * 301], served), (["--language", "english"], tmp_path)):
         done = scribebox("record", *wish, "--data", data, **TINY)

@@ -134,6 +134,7 @@ def test_head_gets_the_headers_and_ends(served):
     assert answer.status_code == 200 and answer.headers["Cache-Control"] == "no-store"
 
 
+@pytest.mark.long
 def test_many_listeners_hear_the_same_in_the_same_order_and_hold_no_threads(served):
     number, count = recording_of(served.database), 60  # more than there are threads for handlers
     begun = threading.Barrier(count + 1)
