@@ -15,6 +15,7 @@ from engine.gates import NO_SPEECH, PHRASE, Decoded, Gates, verdict
 from engine.windows import FULL_WINDOW_SECONDS
 
 RETRY_TEMPERATURE = 0.4
+HYPOTHESES = 9  # at once: each holds what its window says to every layer, 25 MB of 20 s in `base`
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,10 @@ def searched(decoding: Decoding, windows: Sequence[Encoded], manner: Manner) -> 
     texts = decoding.decode(windows, replace(manner, beam=1))
     unsure = [i for i, text in enumerate(texts) if text.mean_log_probability < manner.unsure]
     if manner.beam > 1 and unsure:
-        found = decoding.decode([windows[i] for i in unsure], manner)
+        size = max(HYPOTHESES // manner.beam, 1)
+        found: list[Decoded] = []
+        for at in range(0, len(unsure), size):
+            found += decoding.decode([windows[i] for i in unsure[at : at + size]], manner)
         for i, text in zip(unsure, found, strict=True):
             if text.mean_log_probability > texts[i].mean_log_probability:
                 texts[i] = text

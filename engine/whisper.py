@@ -31,6 +31,7 @@ PER_MS = SAMPLE_RATE // 1000
 BEAM = 3
 
 
+ALIGNED_AT_ONCE = 2  # windows: each of their tokens is weighed against the whole vocabulary
 KNOWN_BY_SAMPLES = 3 * SAMPLE_RATE // 2  # of speech by which the language is known
 
 
@@ -155,18 +156,20 @@ class Whisper:
         )
 
     def _words(self, decoding: Decoding, takes: Sequence[Take]) -> list[list[Aligned]]:
-        """Return the words of each take with their times, as many windows at once as can be."""
+        """Return the words of each take with their times."""
         found: list[list[Aligned]] = [[] for _ in takes]
         for window in {take.encoded.window for take in takes}:
-            same = [i for i, take in enumerate(takes) if take.encoded.window == window]
-            entries = align(
-                self._whisper,
-                decoding,
-                [takes[i].encoded for i in same],
-                [takes[i].decoded for i in same],
-            )
-            for i, each in zip(same, entries, strict=True):
-                found[i] = each
+            alike = [i for i, take in enumerate(takes) if take.encoded.window == window]
+            for at in range(0, len(alike), ALIGNED_AT_ONCE):
+                same = alike[at : at + ALIGNED_AT_ONCE]
+                entries = align(
+                    self._whisper,
+                    decoding,
+                    [takes[i].encoded for i in same],
+                    [takes[i].decoded for i in same],
+                )
+                for i, each in zip(same, entries, strict=True):
+                    found[i] = each
         return found
 
     def _segments(
