@@ -29,8 +29,6 @@ PER_MS = SAMPLE_RATE // 1000
 # hypotheses where the model is unsure: with 5 it errs as often and takes an eighth longer, with 2
 # or 1 `tiny.en` errs on 0.8 % more of the words of a long file, and `base` on 0.5 %
 BEAM = 3
-
-
 ALIGNED_AT_ONCE = 2  # windows: each of their tokens is weighed against the whole vocabulary
 KNOWN_BY_SAMPLES = 3 * SAMPLE_RATE // 2  # of speech by which the language is known
 

@@ -181,7 +181,10 @@ class Worker:
         except Exception as error:
             if len(batch) > 1:  # perhaps there were too many, perhaps one of them is at fault
                 for ticket in batch:
-                    self._serve(whisper, [ticket], time.monotonic())
+                    if not ticket.done:  # its file may have been given up for another's fault
+                        with self._changed:
+                            self._began_s[threading.get_ident()] = time.monotonic()
+                        self._serve(whisper, [ticket], time.monotonic())
                 return
             self.tally.failed(time.monotonic() - began)
             log.warning("a window could not be transcribed: %s", type(error).__name__)
