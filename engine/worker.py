@@ -16,19 +16,15 @@ import time
 from collections.abc import Callable
 
 from engine.audio import Samples
+from engine.buffers import give_back, keep_buffers
 from engine.errors import Cancelled, EngineError, ModelUnavailable
+from engine.pace import Pace
 from engine.tally import Tally
 from engine.ticket import Priority, Ticket, batch_of, choose
 from engine.whisper import Request, Whisper
-from engine.windows import FULL_WINDOW_SECONDS, window_of
 
 __all__ = ["Priority", "Ticket", "Worker"]
 log = logging.getLogger(__name__)
-MOST_AT_ONCE = 8
-WHILE_SPOKEN_S = 1.0  # that a batch may take while somebody waits for live text, or may in a moment
-SPOKEN_WITHIN_S = 30.0
-LONGEST_S = 8.0  # that a batch may take at all: till then a file can't be given up, nor told of
-FIRST_GUESS_S = 0.5  # that a window takes, before one was timed
 
 
 class Worker:
@@ -40,6 +36,7 @@ class Worker:
     def __init__(
         self, load: Callable[[], Whisper], patience_s: float = 20.0, *, workers: int = 1
     ) -> None:
+        keep_buffers()
         self.tally = Tally(tuple(priority.label for priority in Priority))
         self._load = load
         self._patience_s = patience_s
@@ -50,8 +47,7 @@ class Worker:
         self._whisper: Whisper | None = None
         self._failure: EngineError | None = None
         self._loaded = threading.Event()
-        self._spoken_s = -SPOKEN_WITHIN_S  # when a live or recording caller was heard of last
-        self._per_second_s = FIRST_GUESS_S / FULL_WINDOW_SECONDS  # of a file's windows, of late
+        self._pace = Pace()
         self._began_s: dict[int, float] = {}  # the batches at hand
         self._threads = [
             threading.Thread(target=run, name="engine", daemon=True)
@@ -125,7 +121,7 @@ class Worker:
 
     def expect_speech(self) -> None:
         """Keep batches short for a while: somebody listens, if to silence so far."""
-        self._spoken_s = time.monotonic()
+        self._pace.expect_speech()
 
     def submit(self, samples: Samples, request: Request, priority: Priority) -> Ticket:
         """Queue one window; return at once."""
@@ -147,6 +143,7 @@ class Worker:
         except Exception as error:  # whatever it is, callers must learn of it
             self._fail(error)
             return
+        give_back()
         self._whisper = whisper
         self._loaded.set()
         self._serve_all(whisper)
@@ -162,7 +159,7 @@ class Worker:
         while batch := self._next():
             with self._changed:
                 began = time.monotonic()
-                others = sum(map(self._expected_s, batch[1:]))
+                others = sum(self._pace.expected_s(ticket.seconds) for ticket in batch[1:])
                 self._began_s[me] = began + others
             for ticket in batch:
                 ticket.begun = True
@@ -193,8 +190,7 @@ class Worker:
             return
         each_s = (time.monotonic() - began) / len(batch)
         if batch[0].priority.of_files:
-            encoded_s = max(window_of(ticket.seconds) for ticket in batch)
-            self._per_second_s = each_s / encoded_s
+            self._pace.took(each_s, max(ticket.seconds for ticket in batch))
         for ticket, result in zip(batch, heard, strict=True):
             held_back = tuple(s.suppressed for s in result.segments if s.suppressed is not None)
             self.tally.ended(label, ticket.seconds, each_s, held_back)
@@ -216,6 +212,7 @@ class Worker:
     def _next(self) -> list[Ticket]:
         """Wait for the tickets whose turn it is; none when the worker is to end."""
         with self._changed:
+            kept = True  # the memory of the last window, which the next one can do with
             while True:
                 self._waiting = [ticket for ticket in self._waiting if not ticket.done]
                 if self._closing:
@@ -224,19 +221,22 @@ class Worker:
                     since = time.monotonic() - self._patience_s
                     ticket = choose(self._waiting, since, self._last)
                     self._last = ticket.priority
-                    batch = batch_of(ticket, self._waiting, self._most_at_once(ticket))
+                    most = self._pace.most_at_once(ticket.seconds)
+                    batch = batch_of(ticket, self._waiting, most)
                     self._waiting = [each for each in self._waiting if each not in batch]
                     return batch
-                self._changed.wait()
+                if not self._changed.wait(self._pace.rest_s if kept else None):
+                    kept = False
+                    if not self._began_s:
+                        self._give_back()
 
-    def _expected_s(self, ticket: Ticket) -> float:
-        return self._per_second_s * window_of(ticket.seconds)
-
-    def _most_at_once(self, ticket: Ticket) -> int:
-        """Return how many windows like that of a ticket may hold up whoever comes next."""
-        spoken = time.monotonic() - self._spoken_s <= SPOKEN_WITHIN_S
-        longest_s = WHILE_SPOKEN_S if spoken else LONGEST_S
-        return max(min(int(longest_s / self._expected_s(ticket)), MOST_AT_ONCE), 1)
+    def _give_back(self) -> None:
+        """Give memory back, which takes a moment that nobody waits for."""
+        self._changed.release()
+        try:
+            give_back()
+        finally:
+            self._changed.acquire()
 
 
 def engine_error(error: RuntimeError) -> EngineError:

@@ -8,9 +8,10 @@ from speech_fixtures import fixture, words_wrong
 
 from engine.audio import read
 from engine.errors import Cancelled, EngineError, LanguageUnsupported, ModelUnavailable
+from engine.pace import MOST_AT_ONCE
 from engine.ticket import batch_of, choose
 from engine.whisper import Heard, Request
-from engine.worker import MOST_AT_ONCE, SPOKEN_WITHIN_S, Priority, Ticket, Worker
+from engine.worker import Priority, Ticket, Worker
 
 PATIENCE = 3600.0
 NOTHING = np.zeros(0, np.int16)
@@ -137,26 +138,49 @@ def test_live_windows_go_one_by_one(batches):
     assert whisper.heard == [[1], [3], [3]]
 
 
-def test_while_somebody_may_speak_batches_are_short(batches):
+def test_a_caller_of_live_text_keeps_batches_short(batches):
     worker, _ = batches
-    ticket = Ticket(np.zeros(18 * 16_000, np.int16), Request(), LONG)  # for a window of 20 s
-    worker._per_second_s = 0.3 / 20
-    assert worker._most_at_once(ticket) == MOST_AT_ONCE
-    worker.expect_speech()
-    assert worker._most_at_once(ticket) == 3
-    worker._spoken_s -= SPOKEN_WITHIN_S
-    assert worker._most_at_once(ticket) == MOST_AT_ONCE
+    worker._pace.took(0.3, 18)
+    assert worker._pace.most_at_once(18) == MOST_AT_ONCE
     of_file(worker, 1, Priority.PARTIAL).cancel()
-    assert worker._most_at_once(ticket) == 3
-    worker._per_second_s = 5.0 / 20
-    assert worker._most_at_once(ticket) == 1
+    assert worker._pace.most_at_once(18) == 3
 
 
-def test_a_short_window_says_nothing_of_how_many_long_ones_take_a_second(batches):
-    worker, _ = batches
-    worker.expect_speech()
-    worker._per_second_s = 0.2 / 10  # a window of 10 s has just taken 0.2 s
-    assert worker._most_at_once(Ticket(np.zeros(28 * 16_000, np.int16), Request(), LONG)) == 1
+@pytest.fixture
+def given_back(monkeypatch):
+    """Tell how often memory was given back, and when next."""
+    times = threading.Semaphore(0)
+    monkeypatch.setattr("engine.worker.give_back", times.release)
+    return times
+
+
+def test_memory_is_given_back_once_when_nothing_more_comes(given_back, monkeypatch):
+    monkeypatch.setattr("engine.pace.IDLE_S", 0.05)
+    whisper = BatchWhisper()
+    whisper.go.set()
+    worker = Worker(lambda: whisper, patience_s=PATIENCE).start()
+    worker.model()
+    assert given_back.acquire(timeout=60)  # what loading took
+    of_file(worker, 1).result(60)
+    assert given_back.acquire(timeout=60)
+    assert not given_back.acquire(timeout=0.5)
+    worker.stop()
+
+
+def test_memory_is_kept_while_another_thread_is_at_a_window(given_back, monkeypatch):
+    monkeypatch.setattr("engine.pace.IDLE_S", 0.05)
+    whisper = BatchWhisper()
+    worker = Worker(lambda: whisper, patience_s=PATIENCE, workers=2).start()
+    worker.model()
+    assert given_back.acquire(timeout=60)
+    of_file(worker, 1)
+    assert whisper.began.wait(60)
+    while given_back.acquire(timeout=0.5):  # before the window came
+        pass
+    assert not given_back.acquire(timeout=0.5)
+    whisper.go.set()
+    assert given_back.acquire(timeout=60)
+    worker.stop()
 
 
 def test_two_workers_are_at_two_windows(whisper):
