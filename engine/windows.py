@@ -13,7 +13,7 @@ import numpy.typing as npt
 from engine.audio import SAMPLE_RATE, Samples
 
 FULL_WINDOW_SECONDS = 30
-WINDOWS_SECONDS = (10, 15, 20)  # 80, 130 and 190 ms of a core to encode, where 30 s cost 550
+WINDOWS_SECONDS = (10, 15, 20)  # 75, 125 and 195 ms of a core to encode, where 30 s cost 400
 SLACK_SECONDS = 2
 HOP_SAMPLES = 160  # 10 ms, one frame of the spectrogram
 

@@ -2,7 +2,8 @@
 
     python tests/bench/memory.py [TIMES=10] [HOURS=1] [MODEL=base]
 
-Prints a line after each file; at the end, how much the last is above the first.
+Prints a line after each file: what is resident as it ends, and once the engine has given back the
+memory of its windows; at the end, how much the last is above the first.
 """
 
 import sys
@@ -15,6 +16,7 @@ from long_file import lengthened
 
 from engine.hardware import Hardware
 from engine.models import Shelf
+from engine.pace import IDLE_S
 from engine.transcription import FileTranscription
 from engine.whisper import Request, Whisper
 from engine.worker import Worker
@@ -42,9 +44,12 @@ def main() -> None:
         for number in range(times):
             began = time.monotonic()
             FileTranscription(path, worker, Request("en")).run()
+            seconds, at_end = time.monotonic() - began, resident_mib()
+            time.sleep(IDLE_S + 1)
             after.append(resident_mib())
-            seconds = time.monotonic() - began
-            sys.stdout.write(f"{number + 1}: {after[-1]:.0f} MiB, {seconds:.0f} s\n")
+            sys.stdout.write(
+                f"{number + 1}: {at_end:.0f} MiB, then {after[-1]:.0f} MiB, {seconds:.0f} s\n"
+            )
             sys.stdout.flush()
         worker.stop()
     sys.stdout.write(f"from the first to the last: {after[-1] - after[0]:+.0f} MiB\n")
