@@ -2,11 +2,9 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
 MOST_WORKERS = 2  # chosen by itself: each more takes memory, and a live one gets a core later
 MOST_THREADS = 4  # of one window: more give nothing
-AVX_512 = {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +30,6 @@ class Hardware:
         workers = self.workers or max(min(cores // (self.threads or 1), most), 1)
         threads = self.threads or max(min(cores // workers, MOST_THREADS), 1)
         return Hardware(device, threads, workers)
-
-
-def use_wide_vectors(cpuinfo: Path = Path("/proc/cpuinfo")) -> None:
-    """Let CTranslate2 use AVX-512 wherever there is all of it; call before a model is loaded.
-
-    Left to itself it does so on Intel's processors alone; on AMD's (Zen 4 and later) a window is
-    encoded in a tenth less. What the environment says already stays.
-    """
-    try:
-        lines = cpuinfo.read_text(encoding="utf-8", errors="replace").splitlines()
-    except OSError:
-        return
-    flags = next((line.split() for line in lines if line.startswith("flags")), [])
-    if AVX_512.issubset(flags):
-        os.environ.setdefault("CT2_FORCE_CPU_ISA", "AVX512")
 
 
 def cuda_devices() -> int:

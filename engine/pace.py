@@ -9,7 +9,6 @@ WHILE_SPOKEN_S = 1.0  # that a batch may take while somebody waits for live text
 SPOKEN_WITHIN_S = 30.0
 LONGEST_S = 8.0  # that a batch may take at all: till then a file can't be given up, nor told of
 FIRST_GUESS_S = 0.5  # that a window takes, before one was timed
-IDLE_S = 2.0  # after which nothing more is expected to come
 
 
 class Pace:
@@ -35,11 +34,6 @@ class Pace:
         """Return how many windows of so much speech may go together."""
         longest_s = WHILE_SPOKEN_S if self._spoken else LONGEST_S
         return max(min(int(longest_s / self.expected_s(seconds)), MOST_AT_ONCE), 1)
-
-    @property
-    def rest_s(self) -> float:
-        """Return how long an empty queue may yet go on as before."""
-        return SPOKEN_WITHIN_S if self._spoken else IDLE_S
 
     @property
     def _spoken(self) -> bool:

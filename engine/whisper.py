@@ -17,7 +17,7 @@ from engine.decoding import UNSURE, Decoding, Encoded, Manner, encode
 from engine.errors import LanguageUnsupported, ModelUnavailable
 from engine.gates import UNLIKELY, Gates
 from engine.guard import Take, guarded
-from engine.hardware import Hardware, use_wide_vectors
+from engine.hardware import Hardware
 from engine.models import Model
 from engine.omissions import filled, omissions
 from engine.phrases import phrases
@@ -63,7 +63,6 @@ class Whisper:
 
         model.verify()
         self.model = model
-        use_wide_vectors()
         self.hardware = (hardware or Hardware()).resolved()
         on_gpu = self.hardware.device == "cuda"
         try:

@@ -11,20 +11,22 @@ inside CTranslate2, its result is thrown away.
 """
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
 
 from engine.audio import Samples
-from engine.buffers import give_back, keep_buffers
 from engine.errors import Cancelled, EngineError, ModelUnavailable
-from engine.pace import Pace
+from engine.pace import SPOKEN_WITHIN_S, Pace
+from engine.process import give_back, prepare_process
 from engine.tally import Tally
 from engine.ticket import Priority, Ticket, batch_of, choose
 from engine.whisper import Request, Whisper
 
 __all__ = ["Priority", "Ticket", "Worker"]
 log = logging.getLogger(__name__)
+IDLE_S = 2.0  # after which the memory that windows of a file were computed in is given back
 
 
 class Worker:
@@ -36,7 +38,7 @@ class Worker:
     def __init__(
         self, load: Callable[[], Whisper], patience_s: float = 20.0, *, workers: int = 1
     ) -> None:
-        keep_buffers()
+        prepare_process()
         self.tally = Tally(tuple(priority.label for priority in Priority))
         self._load = load
         self._patience_s = patience_s
@@ -49,6 +51,8 @@ class Worker:
         self._loaded = threading.Event()
         self._pace = Pace()
         self._began_s: dict[int, float] = {}  # the batches at hand
+        self._ended_s = 0.0  # when the last one ended
+        self._rest_s = math.inf  # how long after that its memory is kept; there is none at first
         self._threads = [
             threading.Thread(target=run, name="engine", daemon=True)
             for run in [self._run, *[self._help] * (workers - 1)]
@@ -109,8 +113,7 @@ class Worker:
     @property
     def waiting(self) -> int:
         """Return how many tickets are in the queue."""
-        with self._changed:
-            return sum(not ticket.done for ticket in self._waiting)
+        return sum(self.queue.values())
 
     @property
     def queue(self) -> dict[Priority, int]:
@@ -155,18 +158,17 @@ class Worker:
             self._serve_all(self._whisper)
 
     def _serve_all(self, whisper: Whisper) -> None:
-        me = threading.get_ident()
         while batch := self._next():
-            with self._changed:
-                began = time.monotonic()
-                others = sum(self._pace.expected_s(ticket.seconds) for ticket in batch[1:])
-                self._began_s[me] = began + others
+            began = time.monotonic()
             for ticket in batch:
                 ticket.begun = True
                 self.tally.began(ticket.priority.label, began - ticket.submitted)
             self._serve(whisper, batch, began)
             with self._changed:
-                del self._began_s[me]
+                del self._began_s[threading.get_ident()]
+                self._ended_s = time.monotonic()
+                rest_s = IDLE_S if batch[0].priority.of_files else SPOKEN_WITHIN_S
+                self._rest_s = min(self._rest_s, rest_s)
 
     def _serve(self, whisper: Whisper, batch: list[Ticket], began: float) -> None:
         label = batch[0].priority.label
@@ -212,31 +214,35 @@ class Worker:
     def _next(self) -> list[Ticket]:
         """Wait for the tickets whose turn it is; none when the worker is to end."""
         with self._changed:
-            kept = True  # the memory of the last window, which the next one can do with
             while True:
                 self._waiting = [ticket for ticket in self._waiting if not ticket.done]
                 if self._closing:
                     return []
                 if self._waiting:
-                    since = time.monotonic() - self._patience_s
-                    ticket = choose(self._waiting, since, self._last)
+                    ticket = choose(self._waiting, time.monotonic() - self._patience_s, self._last)
                     self._last = ticket.priority
                     most = self._pace.most_at_once(ticket.seconds)
                     batch = batch_of(ticket, self._waiting, most)
                     self._waiting = [each for each in self._waiting if each not in batch]
+                    others_s = sum(self._pace.expected_s(each.seconds) for each in batch[1:])
+                    self._began_s[threading.get_ident()] = time.monotonic() + others_s
                     return batch
-                if not self._changed.wait(self._pace.rest_s if kept else None):
-                    kept = False
-                    if not self._began_s:
-                        self._give_back()
+                self._rest()
 
-    def _give_back(self) -> None:
-        """Give memory back, which takes a moment that nobody waits for."""
-        self._changed.release()
-        try:
-            give_back()
-        finally:
-            self._changed.acquire()
+    def _rest(self) -> None:
+        """Wait for a change; where none comes for a while, give the memory of windows back."""
+        left_s = self._ended_s + self._rest_s - time.monotonic()
+        if self._began_s or math.isinf(left_s):  # whoever ends last sees to it
+            self._changed.wait()
+        elif left_s > 0:
+            self._changed.wait(left_s)
+        else:
+            self._rest_s = math.inf
+            self._changed.release()
+            try:
+                give_back()
+            finally:
+                self._changed.acquire()
 
 
 def engine_error(error: RuntimeError) -> EngineError:

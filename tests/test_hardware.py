@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from engine.hardware import AVX_512, Hardware, use_wide_vectors
+from engine.hardware import Hardware
 
 
 @pytest.fixture
@@ -32,30 +32,3 @@ def test_what_is_set_stays_and_the_rest_follows_from_it(cores):
 def test_a_gpu_has_one_worker(cores):
     cores(8)
     assert Hardware("cuda").resolved().workers == 1
-
-
-@pytest.mark.parametrize(
-    ("flags", "told", "isa"),
-    [
-        (AVX_512 | {"fpu", "avx2"}, None, "AVX512"),
-        (AVX_512 - {"avx512vl"}, None, None),
-        (AVX_512, "AVX2", "AVX2"),
-        ((), None, None),
-    ],
-)
-def test_wide_vectors_are_used_where_there_are_all_and_nobody_said_otherwise(
-    tmp_path, monkeypatch, flags, told, isa
-):
-    monkeypatch.setenv("CT2_FORCE_CPU_ISA", told or "")
-    if told is None:
-        monkeypatch.delenv("CT2_FORCE_CPU_ISA")
-    cpuinfo = tmp_path / "cpuinfo"
-    cpuinfo.write_text(f"processor: 0\nflags\t\t: {' '.join(sorted(flags))}\nbugs: none\n")
-    use_wide_vectors(cpuinfo)
-    assert os.environ.get("CT2_FORCE_CPU_ISA") == isa
-
-
-def test_a_system_without_a_list_of_flags_is_left_as_it_is(tmp_path, monkeypatch):
-    monkeypatch.delenv("CT2_FORCE_CPU_ISA", raising=False)
-    use_wide_vectors(tmp_path / "none")
-    assert "CT2_FORCE_CPU_ISA" not in os.environ

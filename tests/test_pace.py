@@ -1,6 +1,6 @@
 import pytest
 
-from engine.pace import IDLE_S, MOST_AT_ONCE, SPOKEN_WITHIN_S, Pace
+from engine.pace import MOST_AT_ONCE, SPOKEN_WITHIN_S, Pace
 
 
 @pytest.fixture
@@ -38,9 +38,3 @@ def test_a_short_window_says_nothing_of_how_many_long_ones_take_a_second(pace):
     pace.took(0.2, 8)
     assert pace.expected_s(28) == pytest.approx(0.6)
     assert pace.most_at_once(28) == 1
-
-
-def test_an_empty_queue_rests_longer_while_somebody_may_speak(pace):
-    assert pace.rest_s == IDLE_S
-    pace.expect_speech()
-    assert pace.rest_s == SPOKEN_WITHIN_S

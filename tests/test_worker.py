@@ -148,39 +148,47 @@ def test_a_caller_of_live_text_keeps_batches_short(batches):
 
 @pytest.fixture
 def given_back(monkeypatch):
-    """Tell how often memory was given back, and when next."""
+    """Tell that memory is given back, as soon as nothing waits and nothing is at hand."""
     times = threading.Semaphore(0)
     monkeypatch.setattr("engine.worker.give_back", times.release)
+    monkeypatch.setattr("engine.worker.IDLE_S", 0.05)
     return times
 
 
-def test_memory_is_given_back_once_when_nothing_more_comes(given_back, monkeypatch):
-    monkeypatch.setattr("engine.pace.IDLE_S", 0.05)
-    whisper = BatchWhisper()
-    whisper.go.set()
-    worker = Worker(lambda: whisper, patience_s=PATIENCE).start()
-    worker.model()
+def test_memory_is_given_back_once_when_nothing_more_comes(given_back, batches):
+    worker, whisper = batches
     assert given_back.acquire(timeout=60)  # what loading took
-    of_file(worker, 1).result(60)
+    whisper.go.set()
     assert given_back.acquire(timeout=60)
-    assert not given_back.acquire(timeout=0.5)
-    worker.stop()
+    assert not given_back.acquire(timeout=0.3)
+    of_file(worker, 1)
+    assert given_back.acquire(timeout=60)
+    assert not given_back.acquire(timeout=0.3)
 
 
-def test_memory_is_kept_while_another_thread_is_at_a_window(given_back, monkeypatch):
-    monkeypatch.setattr("engine.pace.IDLE_S", 0.05)
+def test_memory_is_kept_while_another_thread_is_at_a_window(given_back):
     whisper = BatchWhisper()
     worker = Worker(lambda: whisper, patience_s=PATIENCE, workers=2).start()
-    worker.model()
     assert given_back.acquire(timeout=60)
     of_file(worker, 1)
     assert whisper.began.wait(60)
-    while given_back.acquire(timeout=0.5):  # before the window came
-        pass
+    whisper.transcribe = lambda samples, request: Heard((), "en")
+    of_file(worker, 2).result(60)  # the other thread, which has nothing to do from now on
     assert not given_back.acquire(timeout=0.5)
     whisper.go.set()
     assert given_back.acquire(timeout=60)
     worker.stop()
+
+
+def test_memory_is_kept_for_longer_while_somebody_speaks(given_back, batches):
+    worker, whisper = batches
+    assert given_back.acquire(timeout=60)
+    whisper.go.set()
+    assert given_back.acquire(timeout=60)
+    of_file(worker, 1, Priority.LIVE).result(60)
+    assert not given_back.acquire(timeout=0.5)
+    of_file(worker, 1).result(60)  # a file's windows take far more
+    assert given_back.acquire(timeout=60)
 
 
 def test_two_workers_are_at_two_windows(whisper):

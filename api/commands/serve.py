@@ -15,6 +15,7 @@ from api.watchdog import Pulse, Watchdog
 from appliance.data_folder import DataFolder
 from appliance.settings import Settings
 from appliance.settings_loader import load
+from engine.process import prepare_process
 
 if TYPE_CHECKING:
     from appliance.box import Box
@@ -38,6 +39,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load(overrides=given)
     configure_logging(settings.log_level)
 
+    prepare_process()  # before there is another thread
     watchdog = Watchdog(interval_s=notify.watchdog_interval_s())
     if notify.is_listening():
         watchdog.start()

@@ -16,10 +16,9 @@ from long_file import lengthened
 
 from engine.hardware import Hardware
 from engine.models import Shelf
-from engine.pace import IDLE_S
 from engine.transcription import FileTranscription
 from engine.whisper import Request, Whisper
-from engine.worker import Worker
+from engine.worker import IDLE_S, Worker
 
 MIB = 1 << 20
 
