@@ -63,6 +63,7 @@ def streams(draw):
     for _ in range(draw(some.integers(0, 6))):
         at_ms += draw(some.integers(0, 3000))
         events.append(SpeechStarted(at_ms * PER_MS + draw(some.integers(0, 15))))
+        final_ms = max(final_ms, at_ms)  # what was said after a pause did not begin before it
         for kind in draw(some.lists(some.sampled_from(("partial", "piece")), max_size=4)):
             at_ms += draw(some.integers(300, 2000))
             now = spoken(draw, final_ms, at_ms)
