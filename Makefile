@@ -8,7 +8,7 @@ run: ## set up what is missing and start the box on 127.0.0.1:8080
 test: ## set up, lint, check types, run the quick tests
 	@sh .ci/prepare dev,embedded,multilingual curl
 	@$(MAKE) --no-print-directory lint
-	@.venv/bin/pytest
+	@sh .ci/quick
 
 lint:
 	@.venv/bin/ruff check .
