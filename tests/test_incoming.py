@@ -159,10 +159,11 @@ def test_how_raw_sound_is_cut_changes_nothing(encoding, rate, channels, multicha
     whole = fed(stream(), [sound])
     in_pieces = fed(stream(), cut(sound, *sizes))
     assert len(whole) == (channels if multichannel else 1)
+    # at 19,854 Hz and the like the resampler rounds a sample otherwise after a cut
+    apart = 0 if rate in RATES else 1
     for a, b in zip(whole, in_pieces, strict=True):
         assert len(a) == len(b)
-        # at 19,854 Hz and the like the resampler rounds a sample otherwise after a cut
-        assert not len(a) or np.abs(a.astype(int) - b).max() <= 1
+        assert not len(a) or np.abs(a.astype(int) - b).max() <= apart
 
 
 @pytest.mark.parametrize("rate", RATES)
