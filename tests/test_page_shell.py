@@ -197,6 +197,25 @@ def test_while_the_box_is_away_the_page_says_so_and_then_goes_on_by_itself(
         away.close()
 
 
+def test_a_part_of_the_box_that_could_not_come_comes_once_the_box_is_back(
+    visit, tmp_path, monkeypatch
+):
+    away = PageBox(tmp_path / "box")
+    try:
+        monkeypatch.setattr(visit, "_box", away)
+        visit.expected("ERR_CONNECTION_REFUSED", "ERR_CONNECTION_RESET", "ERR_EMPTY_RESPONSE")
+        page = visit("#/box/health")
+        page.locator(".box-body > *").first.wait_for()
+        away.stop()
+        page.locator(".box-nav").get_by_role("link", name="Keys").click()
+        page.locator(".box-body").get_by_text("The box can't be reached.").wait_for()
+        away.start()
+        page.locator(".box-body").get_by_role("button", name="New key").wait_for()
+        assert page.locator(".box-body").get_by_role("button", name="New key").count() == 1
+    finally:
+        away.close()
+
+
 def sign_in(page, key):
     """Fill the form and send it."""
     page.locator("#key").fill(key)

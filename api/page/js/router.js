@@ -5,9 +5,10 @@
  * when the view is left. `guard(fn)` has `fn` asked before that; false keeps the reader here.
  */
 
-import { Failure, call, events } from "./client.js";
+import { Failure, events } from "./client.js";
 import { closeDialogs } from "./dialog.js";
 import { dropStyles, h, replace, svg } from "./dom.js";
+import { load } from "./load.js";
 import { may } from "./me.js";
 import { failed } from "./notice.js";
 
@@ -96,10 +97,9 @@ export class Router {
         navigate: (hash) => (location.hash = hash),
       });
     } catch (error) {
-      const told = await named(error);
       if (signal.aborted) return;
-      this.#again = told instanceof Failure && told.status === 0;
-      failed(told, root, { retry: () => this.#show() });
+      this.#again = error instanceof Failure && error.status === 0;
+      failed(error, root, { retry: () => this.#show() });
     } finally {
       clearTimeout(slow);
     }
@@ -113,21 +113,9 @@ async function fill(root, route, hash, context) {
     const lacking = `It lacks the scope ${route.scope}. Sign in with another key, or ask whoever runs the box.`;
     return refuse(root, context, "This key doesn't open this page", lacking);
   }
-  const module = await import(`/page/js/views/${route.view}.js`);
+  const module = await load(`views/${route.view}.js`);
   if (context.signal.aborted) return undefined;
   return module.show(root, { ...hash.match(route.path).groups }, context);
-}
-
-/** Return what failed in words also where a part of the page could not be loaded. */
-async function named(error) {
-  if (!(error instanceof TypeError) || !/import|module/i.test(error.message)) return error;
-  try {
-    await call("/page/js/main.js", { method: "HEAD" }); // is it the box that can't be reached?
-  } catch (failure) {
-    return failure;
-  }
-  const sentence = "This part of the page could not be loaded.";
-  return new Failure(404, sentence, { step: "Reload the page." });
 }
 
 function refuse(root, { setTitle }, title, text) {

@@ -1,6 +1,8 @@
 // The box itself: usage, keys, webhooks, vocabulary and health, each a section of its own.
 // Only the sections that the key's scopes allow are there; health is there for everybody.
+import { events } from "../client.js";
 import { h, replace, svg, useStyle } from "../dom.js";
+import { load } from "../load.js";
 import { may } from "../me.js";
 import { failed, message } from "../notice.js";
 
@@ -12,7 +14,7 @@ const SECTIONS = [
     label: "Usage",
     scope: "transcribe:usage",
     lead: "Words, minutes and cost of dictation, and what the plan leaves.",
-    load: () => import("../box/usage.js"),
+    load: () => load("box/usage.js"),
   },
   {
     name: "keys",
@@ -20,7 +22,7 @@ const SECTIONS = [
     label: "Keys",
     scope: "admin",
     lead: "Who may do what with this box. Give every person and every app a key of its own.",
-    load: () => import("../box/keys.js"),
+    load: () => load("box/keys.js"),
   },
   {
     name: "webhooks",
@@ -28,7 +30,7 @@ const SECTIONS = [
     label: "Webhooks",
     scope: "webhooks",
     lead: "Addresses that are told of every new session, signed and tried again until they take it.",
-    load: () => import("../box/webhooks.js"),
+    load: () => load("box/webhooks.js"),
   },
   {
     name: "vocabulary",
@@ -36,7 +38,7 @@ const SECTIONS = [
     label: "Vocabulary",
     scope: "sessions:read",
     lead: "Names and terms the box should know, and what it should write instead of what it hears.",
-    load: () => import("../box/vocabulary.js"),
+    load: () => load("box/vocabulary.js"),
   },
   {
     name: "health",
@@ -44,7 +46,7 @@ const SECTIONS = [
     label: "Health",
     scope: null,
     lead: "How every part of the box is, in words.",
-    load: () => import("../box/health.js"),
+    load: () => load("box/health.js"),
   },
 ];
 
@@ -81,8 +83,15 @@ async function fill(body, section, signal) {
     const module = await section.load();
     if (!signal.aborted) await module.show(body, { signal });
   } catch (error) {
-    const again = () => fill(body, section, signal);
-    if (!signal.aborted) failed(error, body, { retry: again });
+    if (signal.aborted) return;
+    const waiting = new AbortController();
+    const again = () => {
+      waiting.abort();
+      fill(body, section, signal);
+    };
+    failed(error, body, { retry: again });
+    const until = AbortSignal.any([signal, waiting.signal]);
+    if (error.status === 0) events.addEventListener("back", again, { signal: until });
   } finally {
     clearTimeout(slow);
   }

@@ -1,6 +1,7 @@
 /* The record view: `#/record` begins a recording, `#/record/3` is that recording as it happens. */
 
 import { h, replace, useStyle } from "../dom.js";
+import { load } from "../load.js";
 import { latest } from "../record/latest.js";
 import { startForm } from "../record/start.js";
 
@@ -9,7 +10,7 @@ export async function show(root, params, { signal, setTitle }) {
   const id = Number(params.id ?? 0);
   if (id > 0) {
     // not needed to begin one: the first view stays light
-    const loading = [import("../record/live.js"), useStyle("record"), useStyle("live")];
+    const loading = [load("record/live.js"), useStyle("record"), useStyle("live")];
     const [{ livePanel }] = await Promise.all(loading);
     if (signal.aborted) return;
     setTitle(`Recording ${id}`);
