@@ -1,15 +1,16 @@
-"""When each word is said: by the attention of the decoder, for several windows at once."""
+"""When each word is said: by the attention of the decoder."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from engine.decoding import Decoding, Encoded, together
+from engine.decoding import Decoding, Encoded
 from engine.gates import Decoded
 from engine.sentences import RawWord, without_lead
 from engine.transcript import Word
 
 LONGEST_WORD_MS = 2000
+SMOOTHED_FRAMES = 3  # of attention, by their median; Whisper's own 7 take as long as the decoder
 BEFORE, AFTER = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # noqa: RUF001
 
 
@@ -27,23 +28,18 @@ class Aligned:
         return replace(self, start_ms=self.start_ms + by_ms, end_ms=self.end_ms + by_ms)
 
 
-def align(
-    whisper: Any, decoding: Decoding, windows: Sequence[Encoded], texts: Sequence[Decoded]
-) -> list[list[Aligned]]:
-    """Return the words of each window; all of one length."""
-    found: list[list[Aligned]] = [[] for _ in windows]
-    said = [i for i, text in enumerate(texts) if text.tokens]
-    if not said:
-        return found
-    results = whisper.find_alignment(
+def align(whisper: Any, decoding: Decoding, window: Encoded, text: Decoded) -> list[Aligned]:
+    """Return the words of one window: several at once take longer than one after the other."""
+    if not text.tokens:
+        return []
+    (entries,) = whisper.find_alignment(
         decoding.tokenizer,
-        [list(texts[i].tokens) for i in said],
-        together([windows[i] for i in said]),
-        [windows[i].frames for i in said],
+        [list(text.tokens)],
+        window.output,
+        window.frames,
+        median_filter_width=SMOOTHED_FRAMES,
     )
-    for i, entries in zip(said, results, strict=True):
-        found[i] = [aligned(entry, round(windows[i].seconds * 1000)) for entry in entries]
-    return found
+    return [aligned(entry, round(window.seconds * 1000)) for entry in entries]
 
 
 def aligned(entry: dict[str, Any], until_ms: int) -> Aligned:

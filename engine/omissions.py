@@ -15,10 +15,11 @@ import numpy as np
 from engine.alignment import Aligned
 from engine.audio import SAMPLE_RATE, Samples
 from engine.segmenter import CHUNK_MS
-from engine.vad import CHUNK_SAMPLES, ONSET, Probabilities, Silero
+from engine.vad import CHUNK_SAMPLES, ONSET, Silero
 
 MIN_SPEECH_MS = 1000  # less is a word that was drawn out, or a breath
 WORD_MS, LETTER_MS = 400, 60  # what may be said in a word, at most
+LEAD_CHUNKS = 64  # two seconds of sound by which the VAD gets its bearings
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,7 @@ class Omission:
 def omissions(entries: Sequence[Aligned], samples: Samples) -> list[Omission]:
     """Return the stretches of a window that hold speech without words, in order."""
     suspects = stretched(entries, len(samples) * 1000 // SAMPLE_RATE)
-    if not suspects:
-        return []
-    voiced = voiced_chunks(samples)
-    return [each for each in suspects if unsaid_ms(each, entries, voiced) >= MIN_SPEECH_MS]
+    return [each for each in suspects if unsaid_ms(each, entries, samples) >= MIN_SPEECH_MS]
 
 
 def stretched(entries: Sequence[Aligned], until_ms: int) -> list[Omission]:
@@ -63,17 +61,20 @@ def said_ms(entries: Sequence[Aligned]) -> int:
     return sum(WORD_MS + LETTER_MS * len(e.text.strip()) for e in entries if is_word(e))
 
 
-def unsaid_ms(span: Omission, entries: Sequence[Aligned], voiced: Probabilities) -> int:
+def unsaid_ms(span: Omission, entries: Sequence[Aligned], samples: Samples) -> int:
     """Return how much speech of a stretch its words don't account for."""
-    heard = voiced[span.start_ms // CHUNK_MS : -(-span.end_ms // CHUNK_MS)]
-    spoken_ms = int(np.count_nonzero(heard >= ONSET)) * CHUNK_MS
+    spoken_ms = voiced_ms(samples, span.start_ms, span.end_ms)
     return spoken_ms - said_ms(entries[span.first : span.last])
 
 
-def voiced_chunks(samples: Samples) -> Probabilities:
-    """Return the probability of speech of each chunk of a window, the last one filled up."""
-    rest = -len(samples) % CHUNK_SAMPLES
-    return Silero().probabilities(np.concatenate([samples, np.zeros(rest, np.int16)]))
+def voiced_ms(samples: Samples, start_ms: int, end_ms: int) -> int:
+    """Return how much of a stretch is speech; the VAD hears what comes before it as well."""
+    first, last = start_ms // CHUNK_MS, -(-end_ms // CHUNK_MS)
+    begin = max(first - LEAD_CHUNKS, 0)
+    part = samples[begin * CHUNK_SAMPLES : last * CHUNK_SAMPLES]
+    rest = np.zeros(-len(part) % CHUNK_SAMPLES, np.int16)
+    heard = Silero().probabilities(np.concatenate([part, rest]))[first - begin :]
+    return int(np.count_nonzero(heard >= ONSET)) * CHUNK_MS
 
 
 def is_word(entry: Aligned) -> bool:

@@ -29,7 +29,6 @@ PER_MS = SAMPLE_RATE // 1000
 # hypotheses where the model is unsure: with 5 it errs as often and takes an eighth longer, with 2
 # or 1 `tiny.en` errs on 0.8 % more of the words of a long file, and `base` on 0.5 %
 BEAM = 3
-ALIGNED_AT_ONCE = 2  # windows: each of their tokens is weighed against the whole vocabulary
 KNOWN_BY_SAMPLES = 3 * SAMPLE_RATE // 2  # of speech by which the language is known
 
 
@@ -138,11 +137,7 @@ class Whisper:
             self._whisper, language, task, request.hotwords, self.model.english_only
         )
         takes = guarded(self._whisper, decoding, windows, self._manner(request, language))
-        words = self._words(decoding, takes) if request.word_times else [[] for _ in takes]
-        return [
-            Heard(self._segments(decoding, take, entries, request), language)
-            for take, entries in zip(takes, words, strict=True)
-        ]
+        return [Heard(self._segments(decoding, take, request), language) for take in takes]
 
     def _manner(self, request: Request, language: str) -> Manner:
         beam = 1 if request.quick else BEAM
@@ -153,30 +148,16 @@ class Whisper:
             beam, request.gates, request.quick, phrases=known, unsure=0.0 if swayed else UNSURE
         )
 
-    def _words(self, decoding: Decoding, takes: Sequence[Take]) -> list[list[Aligned]]:
-        """Return the words of each take with their times."""
-        found: list[list[Aligned]] = [[] for _ in takes]
-        for window in {take.encoded.window for take in takes}:
-            alike = [i for i, take in enumerate(takes) if take.encoded.window == window]
-            for at in range(0, len(alike), ALIGNED_AT_ONCE):
-                same = alike[at : at + ALIGNED_AT_ONCE]
-                entries = align(
-                    self._whisper,
-                    decoding,
-                    [takes[i].encoded for i in same],
-                    [takes[i].decoded for i in same],
-                )
-                for i, each in zip(same, entries, strict=True):
-                    found[i] = each
-        return found
+    def _words(self, decoding: Decoding, take: Take) -> list[Aligned]:
+        """Return the words of a take with their times."""
+        return align(self._whisper, decoding, take.encoded, take.decoded)
 
-    def _segments(
-        self, decoding: Decoding, take: Take, entries: list[Aligned], request: Request
-    ) -> tuple[Segment, ...]:
+    def _segments(self, decoding: Decoding, take: Take, request: Request) -> tuple[Segment, ...]:
         """Return the segments of a take, with the speech that was passed over."""
         if not take.decoded.text:
             return ()
         label, seconds = self.model.label, take.encoded.seconds
+        entries = self._words(decoding, take) if request.word_times else []
         held_back: list[Segment] = []
         if entries and take.reason is None and not request.quick:
             entries, held_back = self._completed(decoding, take, entries, request)
@@ -205,8 +186,7 @@ class Whisper:
                 )
                 held_back.append(segment.moved(omission.start_ms))
             else:
-                (heard,) = self._words(decoding, [again])
-                entries = filled(entries, omission, heard)
+                entries = filled(entries, omission, self._words(decoding, again))
         return entries, held_back
 
 
