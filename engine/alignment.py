@@ -29,7 +29,7 @@ class Aligned:
 
 
 def align(whisper: Any, decoding: Decoding, window: Encoded, text: Decoded) -> list[Aligned]:
-    """Return the words of one window: several at once take longer than one after the other."""
+    """Return the words of one window: on a CPU, several at once take longer."""
     if not text.tokens:
         return []
     (entries,) = whisper.find_alignment(

@@ -41,6 +41,14 @@ def test_only_speech_is_left_out():
     assert omissions(said, np.zeros_like(speech)) == []
 
 
+def test_speech_before_a_stretch_is_not_taken_for_its_own():
+    speech = read(fixture("dictation").path)[: 3 * 16_000]
+    said = entries(*[(" something", 500 * i, 500 * i + 500) for i in range(6)])
+    assert omissions(said, np.concatenate([speech, np.zeros_like(speech)])) == []
+    found = omissions(said, np.concatenate([np.zeros_like(speech), speech]))
+    assert found == [Omission(3000, 6000, 6, 6)]
+
+
 def test_what_is_heard_takes_the_place_of_the_word_that_hid_it():
     said = entries((" Well", 0, 3000), (",", 3000, 6000), (" yes", 6000, 6300))
     heard = entries((" So", 100, 400), (" Well", 500, 700), (" then", 800, 1000))

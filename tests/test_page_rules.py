@@ -178,6 +178,18 @@ def test_a_module_says_what_it_is_for_and_is_short(path):
     assert text.count("\n") <= LAST_LINES
 
 
+def test_what_is_loaded_later_is_imported_by_no_other_module():
+    later, imported = set(), set()
+    for path in MODULES:
+        text = path.read_text(encoding="utf-8")
+        later |= {HERE / "js" / one for one in re.findall(r'\bload\("([\w/]+\.js)"\)', text)}
+        later |= {HERE / "js/views" / f"{one}.js" for one in re.findall(r'view: "(\w+)"', text)}
+        asked = re.findall(r'\bfrom "(\.[^"]+)";', text)
+        imported |= {(path.parent / one).resolve() for one in asked}
+    assert len(later) > 8 and all(path.is_file() for path in later)
+    assert later & imported == set()
+
+
 def test_the_dark_colours_are_the_same_whoever_wishes_them():
     text = (HERE / "css" / "base.css").read_text(encoding="utf-8")
     by_system = re.search(r':root:not\(\[data-theme="light"\]\) \{([^}]*)\}', text)

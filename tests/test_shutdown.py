@@ -26,7 +26,7 @@ pytestmark = [
 PROMISED_S = 10.0
 LISTENERS = 5
 ALLOWED = {"SCRIBEBOX_WEBHOOK_ALLOW": "127.0.0.0/8"}
-TIMES = 60  # that the meeting is in the file that is being transcribed: half a minute of work
+TIMES = 60  # that the meeting is in the file that is being transcribed: not over before the stop
 SLOW = """
 import pathlib, sys, time
 from engine import whisper

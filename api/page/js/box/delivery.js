@@ -2,7 +2,7 @@
 import { h, replace, svg } from "../dom.js";
 import { count } from "../format.js";
 import { failed } from "../notice.js";
-import { moment } from "./keys.js";
+import { moment } from "./facts.js";
 import { STATES, outcome } from "./outcomes.js";
 
 const EVENTS = { "session.created": "New session", ping: "Test" };

@@ -6,7 +6,7 @@ import { count } from "../format.js";
 import { failed, message, toast } from "../notice.js";
 import { endpointForm } from "./endpoint_form.js";
 import { choice, field } from "./field.js";
-import { fact, moment } from "./keys.js";
+import { fact, moment } from "./facts.js";
 import { create } from "./creating.js";
 import { outcome } from "./outcomes.js";
 import { present, secretCard } from "./secret.js";

@@ -3,8 +3,8 @@ import { Failure, events, unreached } from "../client.js";
 import { h, replace, svg } from "../dom.js";
 import { duration } from "../format.js";
 import { failed, message } from "../notice.js";
+import { moment } from "./facts.js";
 import { OVERALL, STATES, duty, part, saysStep, sentence } from "./health_words.js";
-import { moment } from "./keys.js";
 import { repeat } from "./repeat.js";
 
 const LOOK_S = 10;

@@ -2,9 +2,10 @@
 import { call } from "../client.js";
 import { ask } from "../dialog.js";
 import { h, replace, svg } from "../dom.js";
-import { count, when, whenInFull } from "../format.js";
+import { count } from "../format.js";
 import { me } from "../me.js";
 import { failed, toast } from "../notice.js";
+import { fact, moment } from "./facts.js";
 import { newKeyForm } from "./new_key.js";
 import { inWords } from "./scopes.js";
 import { present, secretCard } from "./secret.js";
@@ -148,16 +149,6 @@ function row(key, several, revoke) {
         )
       : null,
   );
-}
-
-/** Return a name with its value, for a list of facts. */
-export function fact(name, value) {
-  return h("div", {}, h("dt", {}, name), h("dd", {}, value));
-}
-
-/** Return a moment, short, with all of it as its title. */
-export function moment(iso) {
-  return h("time", { datetime: iso, title: whenInFull(iso) }, when(iso));
 }
 
 function revokeText(key, keys) {

@@ -86,6 +86,7 @@ async function fill(body, section, signal) {
     if (signal.aborted) return;
     const waiting = new AbortController();
     const again = () => {
+      if (waiting.signal.aborted) return;
       waiting.abort();
       fill(body, section, signal);
     };
