@@ -54,7 +54,8 @@ def searched(decoding: Decoding, windows: Sequence[Encoded], manner: Manner) -> 
     texts = decoding.decode(windows, replace(manner, beam=1))
     unsure = [i for i, text in enumerate(texts) if text.mean_log_probability < manner.unsure]
     if manner.beam > 1 and unsure:
-        size = max(HYPOTHESES // manner.beam, 1)
+        parts = -(-len(unsure) // max(HYPOTHESES // manner.beam, 1))
+        size = -(-len(unsure) // parts)  # 2 and 2 take less than 3 and 1
         found: list[Decoded] = []
         for at in range(0, len(unsure), size):
             found += decoding.decode([windows[i] for i in unsure[at : at + size]], manner)

@@ -1,5 +1,6 @@
 """The sessions on the page, in a real browser: found as one types, uploaded, followed, given up."""
 
+import base64
 import contextlib
 import json
 import re
@@ -24,9 +25,10 @@ HTML = "<img src=x onerror=document.title='planted'><b>bold</b>"
 KOELN = f"Besuch in Köln {HTML}"
 ROW, MARK, WORK, FIELD = ".session", ".session mark", ".work-row", "#session-search"
 TITLES = "[...document.querySelectorAll('.session-title')].map((one) => one.textContent)"
-DROP = """([target, name, type, bytes]) => {
+DROP = """([target, name, type, base64]) => {
   const moved = new DataTransfer();
-  moved.items.add(new File([new Uint8Array(bytes)], name, { type }));
+  const bytes = Uint8Array.from(atob(base64), (one) => one.charCodeAt(0));
+  moved.items.add(new File([bytes], name, { type }));
   for (const kind of ["dragenter", "dragover", "drop"]) {
     document.querySelector(target).dispatchEvent(
       new DragEvent(kind, { bubbles: true, cancelable: true, dataTransfer: moved }));
@@ -48,6 +50,14 @@ SHOWN_IDS = "[...document.querySelectorAll('.session')].map((one) => Number(one.
 DAYS = """([from, to]) => [...document.querySelectorAll(".session, .session-day-name")]
   .map((one) => Number(one.dataset.id) || one.textContent)
   .filter((one) => typeof one === "string" || (one >= from && one <= to))"""
+
+
+@pytest.fixture(scope="module")
+def long_talk(tmp_path_factory):
+    """Return a file that is not over before it is looked at, however fast the machine is."""
+    minutes = np.tile(read(SPEECH / "meeting.flac"), 60)
+    path = tmp_path_factory.mktemp("long") / "talk.ogg"
+    return encode(path, "ogg", "libopus", minutes, options={"b": "16k"})
 
 
 @pytest.fixture(scope="module")
@@ -276,14 +286,11 @@ def test_an_upload_goes_on_while_one_looks_at_something_else(visit, page_box):
     page.locator(".toast", has_text="dictation is transcribed.").wait_for()
 
 
-def test_what_is_dropped_waits_in_the_queue_and_can_be_given_up(visit, page_box, tmp_path):
-    spoken = read(SPEECH / "meeting.flac")
-    minutes = np.tile(spoken, 8)  # not over before it is given up, however fast the machine is
-    talk = encode(tmp_path / "talk.ogg", "ogg", "libopus", minutes, options={"b": "16k"})
+def test_what_is_dropped_waits_in_the_queue_and_can_be_given_up(visit, page_box, long_talk):
     page = visit("#/sessions")
     page.wait_for_selector(ROW)
     before = [one["id"] for one in page_box.client.get("/api/v1/jobs").json()]
-    drop(page, talk, "long_talk.ogg", "audio/ogg")
+    drop(page, long_talk, "long_talk.ogg", "audio/ogg")
     drop(page, SPEECH / "dictation.flac", "second.flac")
     assert page.locator(".drop-veil").is_hidden()
     waiting = page.locator(WORK, has_text="second").filter(has_text="Queued, 1 file before it")
@@ -358,11 +365,11 @@ def test_an_upload_cut_off_by_the_box_can_be_tried_again(visit, page_box):
     page.locator(".toast", has_text="dictation is transcribed.").wait_for()
 
 
-def test_a_key_that_may_only_read_finds_and_cannot_upload(visit, page_box):
+def test_a_key_that_may_only_read_finds_and_cannot_upload(visit, page_box, long_talk):
     page = visit("#/sessions?q=koln", key=page_box.new_key("sessions:read"))
     page.wait_for_selector(MARK)
     assert page.locator("#upload-files, .drop").count() == 0
-    sound = (SPEECH / "meeting.flac").read_bytes()
+    sound = long_talk.read_bytes()
     jobs = [page_box.client.post(SESSIONS, content=sound).json()["job"] for _ in range(5)]
     page.locator("text=/Queued, [1-4] files? before it/").first.wait_for()
     assert page.get_by_role("button", name=re.compile("Cancel|Upload")).count() == 0
@@ -425,4 +432,5 @@ def slow(page, bytes_per_second):
 
 def drop(page, path, name, media_type="audio/flac"):
     """Drop a file on the view as a person does."""
-    page.evaluate(DROP, [".view", name, media_type, list(path.read_bytes())])
+    content = base64.b64encode(path.read_bytes()).decode()
+    page.evaluate(DROP, [".view", name, media_type, content])
