@@ -11,6 +11,10 @@ from pathlib import Path
 PATH = Path(__file__).resolve().parent / "RESULTS.md"
 PACKAGES = ("ctranslate2", "faster-whisper", "onnxruntime", "numpy")
 STARTED = time.monotonic()
+COMMIT = subprocess.run(  # before the file of the results changes it
+    ["git", "describe", "--always", "--dirty", "--abbrev=12"],
+    cwd=PATH.parent, capture_output=True, text=True, check=False,
+).stdout.strip()  # fmt: skip
 
 
 class Table:
@@ -49,17 +53,13 @@ def machine() -> str:
         for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
         if line.startswith("model name")
     ]
-    commit = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=12"],
-        cwd=PATH.parent, capture_output=True, text=True, check=False,
-    ).stdout.strip()  # fmt: skip
     load = Path("/proc/loadavg").read_text(encoding="utf-8").split()[:3]
     packages = ", ".join(f"{name} {version(name)}" for name in PACKAGES)
     return "\n".join(
         [
             f"- processor: {names[0] if names else platform.machine()}, {len(names)} cores",
             f"- versions: Python {platform.python_version()}, {packages}",
-            f"- commit: {commit or 'unknown'}",
+            f"- commit: {COMMIT or 'unknown'}",
             f"- written: {datetime.now(UTC):%Y-%m-%d %H:%M} UTC, load then {' '.join(load)}",
         ]
     )
