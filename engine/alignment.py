@@ -10,7 +10,7 @@ from engine.sentences import RawWord, without_lead
 from engine.transcript import Word
 
 LONGEST_WORD_MS = 2000
-SMOOTHED_FRAMES = 3  # of attention, by their median; Whisper's own 7 take as long as the decoder
+SMOOTHED_FRAMES = 3  # of attention, by their median; Whisper's own 7 take half of an alignment
 BEFORE, AFTER = "\"'“¿([{-", "\"'.。,，!！?？:：”)]}、"  # noqa: RUF001
 
 

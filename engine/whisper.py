@@ -148,16 +148,14 @@ class Whisper:
             beam, request.gates, request.quick, phrases=known, unsure=0.0 if swayed else UNSURE
         )
 
-    def _words(self, decoding: Decoding, take: Take) -> list[Aligned]:
-        """Return the words of a take with their times."""
-        return align(self._whisper, decoding, take.encoded, take.decoded)
-
     def _segments(self, decoding: Decoding, take: Take, request: Request) -> tuple[Segment, ...]:
         """Return the segments of a take, with the speech that was passed over."""
         if not take.decoded.text:
             return ()
         label, seconds = self.model.label, take.encoded.seconds
-        entries = self._words(decoding, take) if request.word_times else []
+        entries: list[Aligned] = []
+        if request.word_times:
+            entries = align(self._whisper, decoding, take.encoded, take.decoded)
         held_back: list[Segment] = []
         if entries and take.reason is None and not request.quick:
             entries, held_back = self._completed(decoding, take, entries, request)
@@ -186,7 +184,8 @@ class Whisper:
                 )
                 held_back.append(segment.moved(omission.start_ms))
             else:
-                entries = filled(entries, omission, self._words(decoding, again))
+                words = align(self._whisper, decoding, again.encoded, again.decoded)
+                entries = filled(entries, omission, words)
         return entries, held_back
 
 

@@ -3,7 +3,7 @@
 import re
 
 import pytest
-from page_browser import WIDTHS, PageBox, until
+from page_browser import WIDTHS, page_box_at, until
 from virtual_microphone import wait_until
 
 pytestmark = pytest.mark.long
@@ -15,6 +15,15 @@ CUT_OFF = (  # what a browser says of a box that stops
     "ERR_CONTENT_LENGTH_MISMATCH",
 )  # fmt: skip
 STORED_KEY = "sessionStorage.getItem('scribebox.key')"
+
+
+@pytest.fixture
+def away(visit, tmp_path, monkeypatch):
+    """Run a box that may go away, and let `visit` open its page."""
+    with page_box_at(tmp_path / "box") as box:
+        monkeypatch.setattr(visit, "_box", box)
+        visit.expected(*CUT_OFF)
+        yield box
 
 
 def test_a_key_signs_in_for_the_tab(visit, page_box):
@@ -179,47 +188,31 @@ def test_the_theme_is_the_systems_until_one_is_chosen_and_is_kept(visit):
     assert background(page) == dark
 
 
-def test_while_the_box_is_away_the_page_says_so_and_then_goes_on_by_itself(
-    visit, tmp_path, monkeypatch
-):
-    away = PageBox(tmp_path / "box")
-    try:
-        monkeypatch.setattr(visit, "_box", away)
-        visit.expected(*CUT_OFF)
-        page = visit("#/nowhere")
-        page.wait_for_selector(SECTIONS)
-        away.stop()
-        page.get_by_role("link", name="Sessions").click()
-        page.get_by_text("The box can't be reached.").first.wait_for()
-        banner = page.locator(".banner")
-        assert "this page goes on by itself" in banner.inner_text()
-        away.start()
-        banner.wait_for(state="hidden")
-        page.get_by_text("The box is back.").first.wait_for()
-        page.wait_for_selector("[data-view=sessions] h1")
-    finally:
-        away.close()
+def test_while_the_box_is_away_the_page_says_so_and_then_goes_on_by_itself(visit, away):
+    page = visit("#/nowhere")
+    page.wait_for_selector(SECTIONS)
+    away.stop()
+    page.get_by_role("link", name="Sessions").click()
+    page.get_by_text("The box can't be reached.").first.wait_for()
+    banner = page.locator(".banner")
+    assert "this page goes on by itself" in banner.inner_text()
+    away.start()
+    banner.wait_for(state="hidden")
+    page.get_by_text("The box is back.").first.wait_for()
+    page.wait_for_selector("[data-view=sessions] h1")
 
 
-def test_a_part_of_the_box_that_could_not_come_comes_once_the_box_is_back(
-    visit, tmp_path, monkeypatch
-):
-    away = PageBox(tmp_path / "box")
-    try:
-        monkeypatch.setattr(visit, "_box", away)
-        visit.expected(*CUT_OFF)
-        page = visit("#/box/vocabulary")
-        nav, body = page.locator(".box-nav"), page.locator(".box-body")
-        body.get_by_role("textbox").first.wait_for()
-        away.stop()
-        nav.get_by_role("link", name="Keys").click()
-        body.get_by_text("The box can't be reached.").wait_for()
-        away.start()
-        body.get_by_role("button", name="New key").wait_for()
-        nav.get_by_role("link", name="Health").click()
-        body.get_by_role("list", name="Each part").wait_for()
-    finally:
-        away.close()
+def test_a_part_of_the_box_that_could_not_come_comes_once_the_box_is_back(visit, away):
+    page = visit("#/box/vocabulary")
+    nav, body = page.locator(".box-nav"), page.locator(".box-body")
+    body.get_by_role("textbox").first.wait_for()
+    away.stop()
+    nav.get_by_role("link", name="Keys").click()
+    body.get_by_text("The box can't be reached.").wait_for()
+    away.start()
+    body.get_by_role("button", name="New key").wait_for()
+    nav.get_by_role("link", name="Health").click()
+    body.get_by_role("list", name="Each part").wait_for()
 
 
 def sign_in(page, key):
